@@ -1,0 +1,198 @@
+"""Formulas: text to SymPy by a whitelist. Nothing of the text is ever run by Python."""
+
+from __future__ import annotations
+
+import ast
+import keyword
+import re
+
+import sympy
+
+from samdyn.symbols import symbols
+
+_LONGEST = 20_000
+_LARGEST_EXPONENT = 64
+_MOST_DIGITS = 40
+
+FUNCTIONS = {
+    "exp": sympy.exp,
+    "log": sympy.log,
+    "sqrt": sympy.sqrt,
+    "abs": sympy.Abs,
+    "sign": sympy.sign,
+    "sin": sympy.sin,
+    "cos": sympy.cos,
+    "tan": sympy.tan,
+    "asin": sympy.asin,
+    "acos": sympy.acos,
+    "atan": sympy.atan,
+    "sinh": sympy.sinh,
+    "cosh": sympy.cosh,
+    "tanh": sympy.tanh,
+    "min": sympy.Min,
+    "max": sympy.Max,
+}
+"""The functions a formula may use, by the name it calls them."""
+
+CONSTANTS = {"pi": sympy.pi}
+
+_OPERATORS = {
+    ast.Add: lambda a, b: a + b,
+    ast.Sub: lambda a, b: a - b,
+    ast.Mult: lambda a, b: a * b,
+    ast.Div: lambda a, b: a / b,
+}
+_COMPARISONS = {
+    ast.Lt: sympy.StrictLessThan,
+    ast.LtE: sympy.LessThan,
+    ast.Gt: sympy.StrictGreaterThan,
+    ast.GtE: sympy.GreaterThan,
+}
+
+
+class FormulaError(ValueError):
+    """A formula that cannot be read; the message says where and what would be right."""
+
+
+def parse(text: str) -> sympy.Expr:
+    """Read a formula such as ``"x**2/2 - y**2/2"``.
+
+    Numbers are taken exactly as written (0.1 is 1/10). Names that are neither a function nor
+    ``pi`` become real symbols.
+
+    Raises
+    ------
+    FormulaError
+        If the text is not a formula of numbers, names, ``+ - * / **``, parentheses and the
+        functions in ``FUNCTIONS``.
+    """
+    value = _read(text)
+    if not isinstance(value, sympy.Expr):
+        raise FormulaError(f"formula {text!r} is a condition; a number is needed here")
+    return _finite(value, text)
+
+
+def parse_condition(text: str) -> sympy.Basic:
+    """Read a condition such as ``"x > 0.8 and y**2 < 1"``; see `parse`."""
+    value = _read(text)
+    if isinstance(value, sympy.Expr):
+        raise FormulaError(f"condition {text!r} has no comparison; write for example 'x > 0.8'")
+    return value
+
+
+def check_name(name: str) -> str:
+    """Return a variable's or a constant's name, or say why it cannot be one."""
+    if not re.fullmatch(r"[A-Za-z_][A-Za-z_0-9]*", name):
+        raise FormulaError(f"name {name!r} must be letters, digits and _, not starting with a digit")
+    if name in FUNCTIONS or name in CONSTANTS or keyword.iskeyword(name):
+        raise FormulaError(f"name {name!r} is taken by a function, by pi or by Python; choose another")
+    return name
+
+
+def _read(text: str) -> sympy.Basic:
+    if not isinstance(text, str) or not text.strip():
+        raise FormulaError(f"formula must be a non-empty text such as 'x**2 - y**2', got {text!r}")
+    if len(text) > _LONGEST:
+        raise FormulaError(f"formula has {len(text)} characters; at most {_LONGEST} are read")
+    if "^" in text:
+        raise FormulaError(f"formula {text!r} uses ^; powers are written **")
+    try:
+        tree = ast.parse(text.strip(), mode="eval")
+        return _convert(tree.body, text)
+    except SyntaxError as error:
+        raise FormulaError(
+            f"formula {text!r} does not parse at character {error.offset}: {error.msg}"
+        ) from None
+    except (RecursionError, MemoryError):
+        raise FormulaError("formula is nested too deeply; split it up") from None
+    except ValueError as error:
+        if isinstance(error, FormulaError):
+            raise
+        raise FormulaError(f"formula {text!r} does not parse: {error}") from None
+
+
+def _convert(node: ast.AST, text: str) -> sympy.Basic:
+    if isinstance(node, ast.Constant):
+        return _number(node, text)
+    if isinstance(node, ast.Name):
+        if node.id in FUNCTIONS:
+            raise FormulaError(f"formula {text!r}: {node.id} is a function; write {node.id}(…)")
+        return CONSTANTS.get(node.id) or symbols([check_name(node.id)])[0]
+    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub | ast.UAdd):
+        value = _expression(node.operand, text)
+        return -value if isinstance(node.op, ast.USub) else value
+    if isinstance(node, ast.BinOp) and type(node.op) in _OPERATORS:
+        left, right = _expression(node.left, text), _expression(node.right, text)
+        return _OPERATORS[type(node.op)](left, right)
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Pow):
+        return _power(_expression(node.left, text), _expression(node.right, text), text)
+    if isinstance(node, ast.Call):
+        return _call(node, text)
+    if isinstance(node, ast.Compare):
+        return _compare(node, text)
+    if isinstance(node, ast.BoolOp):
+        join = sympy.And if isinstance(node.op, ast.And) else sympy.Or
+        return join(*(_convert(value, text) for value in node.values))
+    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
+        return sympy.Not(_convert(node.operand, text))
+    allowed = "numbers, names, + - * / **, parentheses, comparisons and the functions "
+    raise FormulaError(
+        f"formula {text!r} contains {ast.unparse(node)!r}; allowed are {allowed}"
+        + ", ".join(FUNCTIONS)
+    )
+
+
+def _expression(node: ast.AST, text: str) -> sympy.Expr:
+    value = _convert(node, text)
+    if not isinstance(value, sympy.Expr):
+        raise FormulaError(f"formula {text!r}: {ast.unparse(node)!r} is a condition, not a number")
+    return value
+
+
+def _number(node: ast.Constant, text: str) -> sympy.Expr:
+    if isinstance(node.value, bool) or not isinstance(node.value, int | float):
+        raise FormulaError(f"formula {text!r} contains {node.value!r}, which is no real number")
+    written = ast.get_source_segment(text.strip(), node) or repr(node.value)
+    if len(written) > _MOST_DIGITS or abs(node.value) > 1e300:
+        raise FormulaError(f"formula {text!r}: the number {written[:20]}… is too long or too large")
+    if isinstance(node.value, int):
+        return sympy.Integer(node.value)
+    return sympy.Rational(written.replace("_", ""))
+
+
+def _power(base: sympy.Expr, exponent: sympy.Expr, text: str) -> sympy.Expr:
+    if exponent.is_number and not abs(exponent) <= _LARGEST_EXPONENT:
+        raise FormulaError(
+            f"formula {text!r}: exponent {exponent} is beyond ±{_LARGEST_EXPONENT}"
+        )
+    if base.is_Rational and (base.p.bit_length() + base.q.bit_length()) * _LARGEST_EXPONENT > 2**18:
+        raise FormulaError(f"formula {text!r}: a power of a number this long is not read")
+    return base**exponent
+
+
+def _call(node: ast.Call, text: str) -> sympy.Expr:
+    name = node.func.id if isinstance(node.func, ast.Name) else ast.unparse(node.func)
+    if name not in FUNCTIONS:
+        raise FormulaError(
+            f"formula {text!r}: {name} is not a known function; known are {', '.join(FUNCTIONS)}"
+        )
+    if node.keywords or not node.args or (len(node.args) != 1 and name not in ("min", "max")):
+        wanted = "two or more numbers" if name in ("min", "max") else "one number"
+        raise FormulaError(f"formula {text!r}: {name} takes {wanted}, as in {name}(x)")
+    return FUNCTIONS[name](*(_expression(argument, text) for argument in node.args))
+
+
+def _compare(node: ast.Compare, text: str) -> sympy.Basic:
+    sides = [_expression(side, text) for side in (node.left, *node.comparators)]
+    parts = []
+    for operation, left, right in zip(node.ops, sides, sides[1:], strict=False):
+        if type(operation) not in _COMPARISONS:
+            raise FormulaError(f"formula {text!r}: compare with <, <=, > or >=")
+        parts.append(_COMPARISONS[type(operation)](left, right))
+    return sympy.And(*parts)
+
+
+def _finite(value: sympy.Expr, text: str) -> sympy.Expr:
+    if value.has(sympy.zoo, sympy.nan, sympy.oo, -sympy.oo, sympy.I):
+        raise FormulaError(f"formula {text!r} is not a finite real number (it gives {value})")
+    return value

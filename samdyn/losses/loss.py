@@ -1,0 +1,391 @@
+"""A loss: a formula, its numbers, and every derivative that follows from it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import sympy
+
+
+from samdyn.losses.check import Check, check_derivatives
+from samdyn.losses.critical import CriticalPoint, find_critical_points
+from samdyn.losses.formula import FormulaError, check_name, parse
+from samdyn.numbers import Number, checked_number
+from samdyn.program import Program, trace
+from samdyn.symbols import compile_expressions, symbols
+from samdyn.words import Point
+
+
+class Loss:
+    """A function of a few variables, written as a formula.
+
+    Parameters
+    ----------
+    formula : str, sympy.Expr or callable
+        Text such as ``"a*x**2/2 - y**2/2"`` (numbers, names, ``+ - * / **``, parentheses and
+        exp, log, sqrt, abs, sin, cos, tanh, …; it is parsed, never run), an expression, or a
+        function ``value(w, **constants)`` of a `samdyn.words.Point` in the words of
+        `samdyn.words`.
+    variables : str or sequence of str, optional
+        The coordinates, in order: ``"x y"`` or ``["x", "y"]``. Default: the names of the formula
+        that are no constants, sorted (x2 before x10). Needed with a function.
+    grad : callable, optional
+        Only with a function: the gradient ``grad(w, **constants) -> Point``, for one that no
+        formula gives well. Default: differentiated from the value.
+    **constants : float or array
+        Named numbers of the formula. An array becomes a dimension of a simulation's result.
+
+    Raises
+    ------
+    FormulaError
+        If the formula does not parse or names an unknown symbol.
+
+    Examples
+    --------
+    >>> loss = Loss("a*x**2/2 - b*y**2/2", variables="x y", a=1.0, b=0.5)
+    >>> loss.grad([1.0, 2.0])
+    array([ 1., -1.])
+    >>> loss.replace(a=3.0).hessian([1.0, 2.0])
+    array([[ 3. ,  0. ],
+           [ 0. , -0.5]])
+    """
+
+    def __init__(
+        self,
+        formula: str | sympy.Expr | Callable,
+        variables: str | Sequence[str] | None = None,
+        *,
+        grad: Callable | None = None,
+        **constants: Number,
+    ):
+        self.constants: dict[str, Any] = {
+            check_name(name): checked_number(f"constant {name}", value)
+            for name, value in constants.items()
+        }
+        self.name: str | None = None
+        self.source: str | None = None
+        self.box: tuple[tuple[float, float], ...] | None = None
+        self.known: tuple[tuple[tuple[float, ...], str], ...] = ()
+        self.written_value: Callable | None = None
+        self.written_grad: Callable | None = grad
+        if isinstance(formula, str | sympy.Expr):
+            if grad is not None:
+                raise TypeError("grad goes with a function; a formula is differentiated exactly")
+            self.expression = parse(formula) if isinstance(formula, str) else _realised(formula)
+            self.variables = _names(variables, self.expression, self.constants)
+        elif callable(formula):
+            if variables is None:
+                raise TypeError("variables must be given with a function, for example 'x y'")
+            self.written_value = formula
+            self.variables = _names(variables, None, self.constants)
+            self.expression = sympy.sympify(self._said(formula))
+        else:
+            raise TypeError(
+                f"formula must be text, a SymPy expression or a function, got {formula!r}"
+            )
+
+    def replace(self, **constants: Number) -> Loss:
+        """The same loss with other values of some constants.
+
+        Raises
+        ------
+        ValueError
+            If a name is none of the loss's constants.
+        """
+        unknown = sorted(set(constants) - set(self.constants))
+        if unknown:
+            raise ValueError(
+                f"{unknown[0]} is no constant of this loss; it has {sorted(self.constants) or 'none'}"
+            )
+        twin = object.__new__(type(self))
+        twin.__dict__.update(self.__dict__)
+        twin.known = ()  # critical points move with the constants
+        twin.constants = self.constants | {
+            name: checked_number(f"constant {name}", value) for name, value in constants.items()
+        }
+        return twin
+
+    def described(
+        self,
+        name: str,
+        source: str,
+        box: Sequence[tuple[float, float]],
+        known: Sequence[tuple[Sequence[float], str]] = (),
+    ) -> Loss:
+        """The same loss with a name, a source, a suggested box and known critical points.
+
+        Parameters
+        ----------
+        known : sequence of (point, kind)
+            ``kind`` as in `critical_points`.
+        """
+        twin = self.replace()
+        twin.name, twin.source = name, source
+        twin.box = tuple((float(low), float(high)) for low, high in box)
+        twin.known = tuple((tuple(map(float, point)), kind) for point, kind in known)
+        return twin
+
+    @property
+    def dimension(self) -> int:
+        """The number of variables, d."""
+        return len(self.variables)
+
+    @property
+    def latex(self) -> str:
+        """The formula in LaTeX."""
+        return sympy.latex(self.expression)
+
+    def _repr_latex_(self) -> str:
+        return f"$\\displaystyle L({', '.join(self.variables)}) = {self.latex}$"
+
+    def __repr__(self) -> str:
+        given = "".join(f", {name}={value!r}" for name, value in self.constants.items())
+        what = f"{self.name}: " if self.name else ""
+        return f"Loss({what}{str(self.expression)!r}, variables={' '.join(self.variables)!r}{given})"
+
+    # --- the definition, for every reader -------------------------------------------------
+
+    def value_at(self, w: Point, numbers: Mapping[str, Any]) -> Any:
+        """The value in words: at a point of any scalars, the constants from ``numbers``."""
+        return self.program(0)(*w, *(numbers[name] for name in self.constants))[0]
+
+    def gradient_at(self, w: Point, numbers: Mapping[str, Any]) -> Point:
+        """The gradient in words; see `value_at`."""
+        return Point(self.program(1)(*w, *(numbers[name] for name in self.constants)))
+
+    def program(self, order: int) -> Program:
+        """The value (0), gradient (1), Hessian's upper triangle (2) or third contraction (3).
+
+        Inputs are the variables, then for order 3 the components of u and of v, then the
+        constants.
+        """
+        written = {0: self.written_value, 1: self.written_grad}.get(order)
+        names = (*self.variables, *self.constants)
+        if written is None:
+            gradient = self._gradient_expressions() if self.written_grad else None
+            return _derivative(self.expression, gradient, self.variables, names, order)
+
+        def said(*values: Any) -> Sequence[Any]:
+            d = self.dimension
+            result = written(
+                Point(values[:d]), **dict(zip(self.constants, values[d:], strict=True))
+            )
+            return tuple(result) if order else (result,)
+
+        return trace(said, names)
+
+    def _said(self, definition: Callable) -> Any:
+        return definition(
+            Point(symbols(self.variables)),
+            **dict(zip(self.constants, symbols(tuple(self.constants)), strict=True)),
+        )
+
+    def _gradient_expressions(self) -> tuple[sympy.Expr, ...]:
+        return tuple(map(sympy.sympify, self._said(self.written_grad)))  # type: ignore[arg-type]
+
+    # --- numbers --------------------------------------------------------------------------
+
+    def value(self, p: Any) -> np.ndarray:
+        """The loss at points of shape (…, d), as an array of shape (…)."""
+        p = self._points(p)
+        return self._numbers(0, p, (), p.shape[:-1])[0]
+
+    def grad(self, p: Any) -> np.ndarray:
+        """The gradient at points of shape (…, d), as an array of shape (…, d)."""
+        p = self._points(p)
+        return np.stack(self._numbers(1, p, (), p.shape[:-1]), axis=-1)
+
+    def hessian(self, p: Any) -> np.ndarray:
+        """The Hessian at points of shape (…, d), as an array of shape (…, d, d)."""
+        p = self._points(p)
+        d = self.dimension
+        matrix = np.empty((*p.shape[:-1], d, d))
+        for (i, j), entry in zip(
+            _upper(d), self._numbers(2, p, (), p.shape[:-1]), strict=True
+        ):
+            matrix[..., i, j] = matrix[..., j, i] = entry
+        return matrix
+
+    def third(self, p: Any, u: Any, v: Any) -> np.ndarray:
+        """The third derivative applied to two directions, D^3 L(p)[u, v, ·].
+
+        Parameters
+        ----------
+        p, u, v : array_like, shape (…, d)
+            A point and two directions; leading dimensions broadcast.
+
+        Returns
+        -------
+        ndarray, shape (…, d)
+            With u = v a unit eigenvector of the Hessian, the gradient of its eigenvalue.
+        """
+        p, u, v = np.broadcast_arrays(*map(self._points, (p, u, v)))
+        return np.stack(self._numbers(3, p, (u, v), p.shape[:-1]), axis=-1)
+
+    def critical_points(
+        self, box: Sequence[tuple[float, float]] | None = None, starts: int | None = None
+    ) -> list[CriticalPoint]:
+        """All critical points found in a box, polished and classified.
+
+        Newton's method from a low-discrepancy set of starts, then polished in high precision.
+
+        Parameters
+        ----------
+        box : sequence of (low, high), optional
+            One interval a variable. Default: the loss's own suggested box.
+        starts : int, optional
+            Number of Newton starts. Default 1024 for each variable.
+
+        Returns
+        -------
+        list of CriticalPoint
+            Sorted by value: point, value, eigenvalues (ascending), ``kind`` ("minimum",
+            "saddle", "maximum", or "degenerate" where an eigenvalue is 0).
+
+        Raises
+        ------
+        ValueError
+            If no box is known, or it does not have one interval for each variable.
+
+        Examples
+        --------
+        >>> [c.kind for c in Loss("(x**2 - 1)**2 + y**2").critical_points([(-2, 2), (-2, 2)])]
+        ['minimum', 'minimum', 'saddle']
+        """
+        self._require_scalars("critical_points")
+        return find_critical_points(self, self._checked_box(box), starts)
+
+    def check(self, points: Any = None, seed: int = 0) -> Check:
+        """Compare value and derivatives with 50-digit differences of the formula.
+
+        Parameters
+        ----------
+        points : array_like, shape (n, d), optional
+            Where to compare. Default: 5 random points of the suggested box (or of [-1, 1]^d).
+
+        Returns
+        -------
+        Check
+            The largest relative error of each derivative; ``.ok`` if all are below 1e-10.
+        """
+        self._require_scalars("check")
+        if points is None:
+            low, high = np.transpose(self.box or ((-1.0, 1.0),) * self.dimension)
+            points = np.random.default_rng(seed).uniform(low, high, (5, self.dimension))
+        return check_derivatives(self, self._points(points), seed)
+
+    def _numbers(
+        self, order: int, p: np.ndarray, directions: tuple, shape: tuple
+    ) -> list[np.ndarray]:
+        inputs = [point[..., i] for point in (p, *directions) for i in range(self.dimension)]
+        constants = [np.asarray(value, float) for value in self.constants.values()]
+        with np.errstate(all="ignore"):
+            outputs = self.program(order)(*inputs, *constants)
+        wide = np.broadcast_shapes(shape, *(c.shape for c in constants))
+        return [np.array(np.broadcast_to(output, wide)) for output in outputs]
+
+    def _points(self, p: Any) -> np.ndarray:
+        p = np.asarray(p, dtype=float)
+        if p.ndim == 0 or p.shape[-1] != self.dimension:
+            raise ValueError(
+                f"points must have shape (…, {self.dimension}), one entry for each of "
+                f"{', '.join(self.variables)}; got shape {p.shape}"
+            )
+        return p
+
+    def _require_scalars(self, what: str) -> None:
+        for name, value in self.constants.items():
+            if np.ndim(value):
+                raise ValueError(
+                    f"{what} needs one value of constant {name}, which is an array of shape "
+                    f"{np.shape(value)}; choose one with .replace({name}=…)"
+                )
+
+    def _checked_box(self, box: Any) -> np.ndarray:
+        if box is None and self.box is None:
+            raise ValueError(
+                f"box must be given for this loss, one (low, high) for each of {self.variables}"
+            )
+        box = np.asarray(self.box if box is None else box, dtype=float)
+        if box.shape != (self.dimension, 2) or not np.all(box[:, 0] < box[:, 1]):
+            raise ValueError(
+                f"box must be {self.dimension} intervals (low, high) with low < high, one for "
+                f"each of {', '.join(self.variables)}; got {box.tolist()}"
+            )
+        return box
+
+
+@lru_cache(maxsize=512)
+def _derivative(
+    expression: sympy.Expr,
+    gradient: tuple[sympy.Expr, ...] | None,
+    variables: tuple[str, ...],
+    names: tuple[str, ...],
+    order: int,
+) -> Program:
+    w = symbols(variables)
+    constants = symbols(names[len(variables) :])
+    if order == 0:
+        return compile_expressions([expression], (*w, *constants))
+    slopes = gradient or tuple(sympy.diff(expression, x) for x in w)
+    if order == 1:
+        return compile_expressions(slopes, (*w, *constants))
+    entries = {(i, j): sympy.diff(slopes[i], w[j]) for i, j in _upper(len(w))}
+    if order == 2:
+        return compile_expressions(list(entries.values()), (*w, *constants))
+    u, v = sympy.symbols(f"_u:{len(w)}", real=True), sympy.symbols(f"_v:{len(w)}", real=True)
+    bilinear = sum(
+        entry * (u[i] * v[j] + u[j] * v[i] if i != j else u[i] * v[i])
+        for (i, j), entry in entries.items()
+    )
+    third = [sympy.diff(bilinear, x) for x in w]
+    return compile_expressions(third, (*w, *u, *v, *constants))
+
+
+def _upper(d: int) -> list[tuple[int, int]]:
+    return [(i, j) for i in range(d) for j in range(i, d)]
+
+
+def _names(
+    variables: str | Sequence[str] | None, expression: sympy.Expr | None, constants: Mapping
+) -> tuple[str, ...]:
+    used = {symbol.name for symbol in expression.free_symbols} if expression is not None else set()
+    if variables is None:
+        names = tuple(sorted(used - set(constants), key=_natural))
+        if not names:
+            raise FormulaError(f"formula {expression} has no variables")
+        return names
+    names = tuple(variables.split() if isinstance(variables, str) else variables)
+    for name in names:
+        check_name(name)
+    if not names or len(set(names)) < len(names):
+        raise FormulaError(f"variables must be different names, at least one; got {names}")
+    both = sorted(set(names) & set(constants))
+    if both:
+        raise FormulaError(f"{both[0]} is given both as a variable and as a constant")
+    unknown = sorted(used - set(names) - set(constants))
+    if unknown:
+        raise FormulaError(
+            f"formula names {unknown[0]}, which is neither a variable ({' '.join(names)}) nor a "
+            f"constant ({' '.join(constants) or 'none'}); give it a value: {unknown[0]}=…"
+        )
+    return names
+
+
+def _natural(name: str) -> list[tuple[int, int, str]]:
+    parts = re.findall(r"\d+|\D+", name)
+    return [(0, int(part), "") if part.isdigit() else (1, 0, part) for part in parts]
+
+
+def _realised(expression: sympy.Expr) -> sympy.Expr:
+    """The user's expression on real symbols, so that a name is one symbol everywhere."""
+    free = sorted(expression.free_symbols, key=str)
+    return expression.xreplace(
+        {symbol: symbols([check_name(str(symbol))])[0] for symbol in free}
+    )
+
+

@@ -1,0 +1,56 @@
+"""The numbers of a system: hyperparameters and constants, one value or an array of them."""
+
+from __future__ import annotations
+
+from typing import Any, TypeAlias
+
+import numpy as np
+
+Number: TypeAlias = Any
+"""A float, a 1-D array (a dimension of the result, named after the number), or an
+``xarray.DataArray`` (which keeps its own dimensions)."""
+
+
+def checked_number(
+    name: str, value: Number, *, minimum: float | None = None, above: float | None = None
+) -> Any:
+    """Return a number as a float or as it is if an array, or refuse it in one sentence.
+
+    Parameters
+    ----------
+    minimum : float, optional
+        The smallest value allowed.
+    above : float, optional
+        Every value must be larger than this.
+
+    Raises
+    ------
+    TypeError
+        If it is no number.
+    ValueError
+        If it is NaN, infinite, too small or empty.
+    """
+    if isinstance(value, str | bool) or value is None:
+        raise TypeError(f"{name} must be a number or an array of numbers, got {value!r}")
+    try:
+        array = np.asarray(value, dtype=float)
+    except (TypeError, ValueError):
+        raise TypeError(f"{name} must be a number or an array of numbers, got {value!r}") from None
+    if array.size == 0:
+        raise ValueError(f"{name} must have at least one value, got an empty array")
+    if not np.all(np.isfinite(array)):
+        raise ValueError(f"{name} must be finite, got {_worst(value, array)}")
+    if minimum is not None and not np.all(array >= minimum):
+        raise ValueError(f"{name} must be at least {minimum:g}, got {_worst(value, array)}")
+    if above is not None and not np.all(array > above):
+        raise ValueError(f"{name} must be above {above:g}, got {_worst(value, array)}")
+    if array.ndim == 0:
+        return float(array)
+    return array if isinstance(value, list | tuple) else value
+
+
+def _worst(value: Any, array: np.ndarray) -> str:
+    if array.ndim == 0:
+        return f"{value}"
+    bad = array[~np.isfinite(array)]
+    return f"an array with {bad[0] if bad.size else array.min():g}"
