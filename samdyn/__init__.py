@@ -1,0 +1,100 @@
+"""samdyn: a dynamical-systems simulator for Sharpness-Aware Minimization.
+
+An algorithm is written once, as a map; every reading of it (NumPy, a compiled kernel, SymPy,
+torch) follows from that definition. Names are imported when they are first used, so that
+``import samdyn`` is quick.
+
+Examples
+--------
+>>> import samdyn as sd
+>>> loss = sd.Loss("x**2/2 - y**2/2 + y**4/4")
+>>> run = sd.simulate(sd.Map(loss, sd.SAM(lr=0.05, rho=0.1)), x0=[0.3, 0.01], steps=100)
+>>> str(run.reason.attrs["flag_meanings"])
+'running escaped converged diverged interrupted'
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from samdyn.version import VERSION as __version__
+
+if TYPE_CHECKING:
+    from samdyn import losses, plot, words
+    from samdyn.algorithms import (
+        ASAM,
+        GD,
+        SAM,
+        USAM,
+        Algorithm,
+        Lookahead,
+        Switch,
+        algorithm,
+    )
+    from samdyn.losses.loss import Loss
+    from samdyn.ensembles.events import Converged, Diverged, Escape
+    from samdyn.ensembles.points import ball, grid, uniform
+    from samdyn.ensembles.run import rerun, simulate
+    from samdyn.systems.map import Map
+
+_HOME = {
+    "ASAM": "samdyn.algorithms",
+    "GD": "samdyn.algorithms",
+    "SAM": "samdyn.algorithms",
+    "USAM": "samdyn.algorithms",
+    "Algorithm": "samdyn.algorithms",
+    "Lookahead": "samdyn.algorithms",
+    "Switch": "samdyn.algorithms",
+    "algorithm": "samdyn.algorithms",
+    "Loss": "samdyn.losses.loss",
+    "Converged": "samdyn.ensembles.events",
+    "Diverged": "samdyn.ensembles.events",
+    "Escape": "samdyn.ensembles.events",
+    "ball": "samdyn.ensembles.points",
+    "grid": "samdyn.ensembles.points",
+    "uniform": "samdyn.ensembles.points",
+    "rerun": "samdyn.ensembles.run",
+    "simulate": "samdyn.ensembles.run",
+    "Map": "samdyn.systems.map",
+}
+_MODULES = ("losses", "plot", "words")
+
+__all__ = [
+    "ASAM",
+    "GD",
+    "SAM",
+    "USAM",
+    "Algorithm",
+    "Converged",
+    "Diverged",
+    "Escape",
+    "Lookahead",
+    "Loss",
+    "Map",
+    "Switch",
+    "__version__",
+    "algorithm",
+    "ball",
+    "grid",
+    "losses",
+    "plot",
+    "rerun",
+    "simulate",
+    "uniform",
+    "words",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return importlib.import_module(f"samdyn.{name}")
+    if name not in _HOME:
+        raise AttributeError(f"module 'samdyn' has no attribute {name!r}")
+    value = getattr(importlib.import_module(_HOME[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -9,7 +9,10 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Sequence
+from numbers import Integral
 from typing import Any, NamedTuple, NoReturn
+
+import numpy as np
 
 from samdyn import words
 
@@ -44,9 +47,7 @@ _UNARY: dict[str, Callable] = {
 OPERATIONS: dict[str, Callable] = {**_BINARY, **_UNARY, "where": words.where}
 """Every operation a line may have, and its meaning in words."""
 
-TRANSCENDENTAL = frozenset(
-    "exp log sin cos tan sinh cosh tanh arcsin arccos arctan power".split()
-)
+TRANSCENDENTAL = frozenset({*_UNARY, "power"} - {"negative", "sqrt", "absolute", "sign"})
 """Operations that IEEE arithmetic does not fix to the last bit."""
 
 Argument = int | float | bool
@@ -136,11 +137,13 @@ class _Tape:
             if value.tape is not self:
                 raise TypeError("a traced value was used outside its own trace")
             return value.slot
-        if isinstance(value, bool):
-            return value
+        if isinstance(value, bool | np.bool_):
+            return bool(value)
         try:
+            if isinstance(value, str | bytes) or np.ndim(value):
+                raise TypeError
             return float(value)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             raise TypeError(
                 f"a definition must return and combine scalars, got {type(value).__name__}"
             ) from None
@@ -149,7 +152,7 @@ class _Tape:
 class Traced:
     """A scalar that writes down what is done to it."""
 
-    __slots__ = ("tape", "slot")
+    __slots__ = ("slot", "tape")
     __array_ufunc__ = None
 
     def __init__(self, tape: _Tape, slot: int):
@@ -187,8 +190,8 @@ class Traced:
         return self._write("absolute", self)
 
     def __pow__(self, exponent: Any) -> Any:
-        if isinstance(exponent, int) and not isinstance(exponent, bool):
-            return integer_power(self, exponent)
+        if isinstance(exponent, Integral) and not isinstance(exponent, bool):
+            return integer_power(self, int(exponent))
         return self._write("power", self, exponent)
 
     def __rpow__(self, base: Any) -> Any:
@@ -224,8 +227,8 @@ class Traced:
     def _refuse_equality(self, other: Any) -> NoReturn:
         raise TypeError("a definition cannot test equality; compare with < or <= and use where")
 
-    __eq__ = _refuse_equality  # type: ignore[assignment]
-    __ne__ = _refuse_equality  # type: ignore[assignment]
+    __eq__ = _refuse_equality
+    __ne__ = _refuse_equality
     __hash__ = None  # type: ignore[assignment]
 
     def _write(self, operation: str, *values: Any) -> Any:
@@ -239,7 +242,12 @@ for _name in _UNARY:
         OPERATIONS[_name].register(  # type: ignore[attr-defined]
             Traced, lambda x, _name=_name: x.tape.write(_name, x)
         )
-words.power.register(Traced, lambda base, exponent: base.tape.write("power", base, exponent))
+words.power.register(
+    Traced,
+    lambda base, exponent: (base if isinstance(base, Traced) else exponent).tape.write(
+        "power", base, exponent
+    ),
+)
 words.where.register(  # type: ignore[attr-defined]
     Traced, lambda condition, a, b: condition.tape.write("where", condition, a, b)
 )

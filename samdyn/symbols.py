@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import reduce
 from typing import Any
 
@@ -11,7 +11,7 @@ import sympy
 from samdyn import words
 from samdyn.program import Program, integer_power, trace
 
-_FUNCTIONS: dict[type, Callable] = {
+_FUNCTIONS: dict[type, Any] = {
     sympy.exp: words.exp,
     sympy.log: words.log,
     sympy.sin: words.sin,
@@ -33,6 +33,8 @@ words.power.register(sympy.Basic, sympy.Pow)
 
 
 def _piecewise(condition: Any, a: Any, b: Any) -> Any:
+    if a is False and b is True:
+        return sympy.Not(condition)
     return sympy.Piecewise((a, condition), (b, True))
 
 
@@ -137,8 +139,7 @@ def _power(base: Any, exponent: Any, known: Mapping) -> Any:
         if whole < 0:
             return 1.0 / (integer_power(value, -whole - 1) * root)
         return integer_power(value, whole) * root if whole else root
-    power = evaluate(exponent, known)
-    return value**power if not isinstance(value, float) else power.__rpow__(value)
+    return words.power(value, evaluate(exponent, known))
 
 
 def _choice(expression: Any, known: Mapping) -> Any:
@@ -163,6 +164,10 @@ def _choice(expression: Any, known: Mapping) -> Any:
         return values[0] < values[1] if kind is sympy.StrictLessThan else values[0] > values[1]
     if kind in (sympy.LessThan, sympy.GreaterThan):
         return values[0] <= values[1] if kind is sympy.LessThan else values[0] >= values[1]
+    if kind is sympy.ITE:
+        return words.where(*values)
+    if kind is sympy.Not:
+        return words.where(values[0], False, True)
     if kind in (sympy.And, sympy.Or):
         return reduce((lambda a, b: a & b) if kind is sympy.And else (lambda a, b: a | b), values)
     raise ValueError(f"{kind.__name__} has no counterpart in words: {expression}")

@@ -42,12 +42,19 @@ arccos = _word("arccos", np.arccos)
 arctan = _word("arctan", np.arctan)
 absolute = _word("absolute", np.abs)
 sign = _word("sign", np.sign)
-power = _word("power", np.power)
+
+
+@singledispatch
+def power(base: Scalar, exponent: Scalar) -> Scalar:
+    """``base ** exponent``, read by whichever of the two registers for it."""
+    reader = power.dispatch(type(exponent))
+    plain = reader is power.dispatch(object)
+    return np.power(base, exponent) if plain else reader(base, exponent)
 
 
 @singledispatch
 def _choose(condition: Scalar, a: Scalar, b: Scalar) -> Scalar:
-    return np.where(condition, a, b)[()]
+    return np.where(condition, a, b)[()]  # type: ignore[call-overload]
 
 
 def where(condition: Scalar, a: Scalar, b: Scalar) -> Scalar:

@@ -8,14 +8,18 @@ from typing import Any
 import mpmath
 import numpy as np
 import sympy
+from scipy.spatial import cKDTree
 from scipy.stats import qmc
 
 from samdyn.symbols import symbols
 
-_NEWTON_STEPS = 200
+_NEWTON_STEPS = 120
 _POLISH_STEPS = 150
 _DIGITS = 40
 _FLAT = 1e-8
+_NEAR = 1e-5
+_SLIDE = 1e-3
+_SAMPLE = 100
 
 
 @dataclass(frozen=True)
@@ -59,31 +63,40 @@ def classify(eigenvalues: np.ndarray) -> str:
 
 def find_critical_points(loss: Any, box: np.ndarray, starts: int | None) -> list[CriticalPoint]:
     """See `samdyn.Loss.critical_points`."""
-    seeds = _seeds(box, starts or 1024 * loss.dimension)
-    rough = _newton(loss, seeds, box)
+    plain, shifted = _seeds(box, starts or 1024 * loss.dimension)
+    rough = np.concatenate(
+        [_newton(loss, shifted, box, damped=False), _newton(loss, plain, box, damped=True)]
+    )
     width = box[:, 1] - box[:, 0]
     slack = 1e-9 * width
     # Newton is only linear at degenerate points: near copies are merged before polishing
-    candidates = _distinct(rough, 1e-5 * width)
-    polish = _polisher(loss)
+    candidates = _spaced(loss, _distinct(rough, _NEAR * width), width)
+    polish = _polisher(loss, _SLIDE * width)
     polished = np.array([polish(w) for w in candidates]).reshape(-1, loss.dimension)
     inside = np.all((polished >= box[:, 0] - slack) & (polished <= box[:, 1] + slack), axis=1)
     points = _distinct(polished[inside & np.all(np.isfinite(polished), axis=1)], 1e-8 * width)
-    found = [_describe(loss, w) for w in points]
-    return sorted(_thin(found, width), key=lambda c: (c.value, *c.point))
+    found = [_describe(loss, w, width) for w in points]
+    return sorted(found, key=lambda c: (c.value, *c.point))
 
 
-def _seeds(box: np.ndarray, count: int) -> np.ndarray:
+def _seeds(box: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
     power = max(int(np.ceil(np.log2(count))), 4)
     sobol = qmc.Sobol(len(box), scramble=False).random_base2(power)
     # a start exactly on a symmetry axis never leaves it; the centre itself is worth a try
-    jitter = sobol + 0.37 / 2**power
     centre = np.full((1, len(box)), 0.5)
-    return box[:, 0] + np.concatenate([centre, sobol, jitter]) * (box[:, 1] - box[:, 0])
+    plain, shifted = (
+        box[:, 0] + np.concatenate([centre, unit]) * (box[:, 1] - box[:, 0])
+        for unit in (sobol, sobol + 0.37 / 2**power)
+    )
+    return plain, shifted
 
 
-def _newton(loss: Any, w: np.ndarray, box: np.ndarray) -> np.ndarray:
-    """Newton's method with bounded steps from every row of ``w``; those that arrived."""
+def _newton(loss: Any, w: np.ndarray, box: np.ndarray, damped: bool) -> np.ndarray:
+    """Newton's method with bounded steps from every row of ``w``; those that arrived.
+
+    Damped (Levenberg and Marquardt), it goes to the nearest point of a continuum of critical
+    points; undamped, it slides along the continuum to where that is most degenerate.
+    """
     reach = 0.2 * np.max(box[:, 1] - box[:, 0])
     middle, far = box.mean(axis=1), 3 * np.max(box[:, 1] - box[:, 0])
     arrived = []
@@ -94,11 +107,18 @@ def _newton(loss: Any, w: np.ndarray, box: np.ndarray) -> np.ndarray:
         w, gradient, hessian = w[alive], gradient[alive], hessian[alive]
         if not len(w):
             break
-        step = -(np.linalg.pinv(hessian, rcond=1e-13, hermitian=True) @ gradient[..., None])[..., 0]
-        length = np.linalg.norm(step, axis=1)
         size = np.linalg.norm(gradient, axis=1)
         steep = np.linalg.norm(hessian, axis=(1, 2))
-        still = (length <= 1e-7 * reach) & (size <= 1e-6 * steep * reach + 1e-300)
+        eigenvalues, vectors = np.linalg.eigh(hessian)
+        slopes = np.einsum("nji,nj->ni", vectors, gradient)
+        damping = damped * (steep * size / reach)[:, None]
+        solid = np.abs(eigenvalues) > 1e-13 * steep[:, None]
+        ratio = slopes * eigenvalues / np.where(solid, eigenvalues**2 + damping, 1.0)
+        step = -np.einsum("nij,nj->ni", vectors, np.where(solid, ratio, 0.0))
+        length = np.linalg.norm(step, axis=1)
+        # a damped step is short on any flat floor: there the slope itself must have gone
+        level = 1e-13 if damped else 1e-6
+        still = (length <= 1e-7 * reach) & (size <= level * steep * reach + 1e-300)
         arrived.append(w[still] + step[still])
         w, step, length = w[~still], step[~still], length[~still]
         if not len(w):
@@ -107,8 +127,12 @@ def _newton(loss: Any, w: np.ndarray, box: np.ndarray) -> np.ndarray:
     return np.concatenate(arrived) if arrived else np.empty((0, len(box)))
 
 
-def _polisher(loss: Any) -> Any:
-    """Newton's method in 40 digits on the formula: 1e-12 even where the Hessian is singular."""
+def _polisher(loss: Any, slide: np.ndarray) -> Any:
+    """Newton's method in 40 digits on the formula: 1e-12 even where the Hessian is singular.
+
+    Beside a continuum of critical points Newton's method may slide along it without end. A
+    point that moves further than ``slide`` does so, and is as good as it was.
+    """
     variables = symbols(loss.variables)
     names = symbols(tuple(loss.constants))
     gradient = [sympy.diff(loss.expression, x) for x in variables]
@@ -117,10 +141,11 @@ def _polisher(loss: Any) -> Any:
     slope = sympy.lambdify(inputs, gradient, modules="mpmath")
     curvature = sympy.lambdify(inputs, hessian, modules="mpmath")
     constants = [mpmath.mpf(float(value)) for value in loss.constants.values()]
+    reach = mpmath.mpf(float(np.max(slide)))
 
     def polish(start: np.ndarray) -> np.ndarray:
         with mpmath.workdps(_DIGITS):
-            w = mpmath.matrix([mpmath.mpf(float(x)) for x in start])
+            origin = w = mpmath.matrix([mpmath.mpf(float(x)) for x in start])
             for _ in range(_POLISH_STEPS):
                 try:
                     step = mpmath.lu_solve(
@@ -129,9 +154,9 @@ def _polisher(loss: Any) -> Any:
                     )
                 except (ZeroDivisionError, ValueError, TypeError):
                     break
-                if not mpmath.norm(step) < 1:
-                    break
                 w = w - step
+                if not mpmath.norm(w - origin) < reach:
+                    return start
                 if mpmath.norm(step) < mpmath.mpf(10) ** -20:
                     break
             return np.array([float(x) for x in w])
@@ -140,27 +165,48 @@ def _polisher(loss: Any) -> Any:
 
 
 def _distinct(points: np.ndarray, tolerance: np.ndarray) -> np.ndarray:
-    kept: list[np.ndarray] = []
-    for w in points:
-        if not kept or np.min(np.max(np.abs(np.array(kept) - w) / tolerance, axis=1)) > 1:
-            kept.append(w)
-    return np.array(kept).reshape(-1, points.shape[-1])
+    """The points in order, without those that come close to an earlier one."""
+    tree = cKDTree(points / tolerance)
+    taken = np.zeros(len(points), dtype=bool)
+    kept = []
+    for i, w in enumerate(points):
+        if not taken[i]:
+            kept.append(i)
+            taken[tree.query_ball_point(w / tolerance, 1.0, p=np.inf)] = True
+    return points[kept]
 
 
-def _describe(loss: Any, w: np.ndarray) -> CriticalPoint:
-    w = np.where(np.abs(w) < 1e-15, 0.0, w)
-    eigenvalues = np.linalg.eigvalsh(loss.hessian(w))
-    return CriticalPoint(w, float(loss.value(w)), eigenvalues, classify(eigenvalues))
-
-
-def _thin(found: list[CriticalPoint], width: np.ndarray) -> list[CriticalPoint]:
+def _spaced(loss: Any, points: np.ndarray, width: np.ndarray) -> np.ndarray:
     """Keep every decided point; of a continuum of degenerate ones, a spaced sample."""
-    degenerate = [c for c in found if c.kind == "degenerate"]
-    decided = [c for c in found if c.kind != "degenerate"]
-    if len(degenerate) <= 8 * len(width):
-        return found
-    spaced = _distinct(np.array([c.point for c in degenerate]), width / 20)
-    chosen = [c for c in degenerate if np.any(np.all(c.point == spaced, axis=1))]
-    return decided + [
-        CriticalPoint(c.point, c.value, c.eigenvalues, c.kind, isolated=False) for c in chosen
-    ]
+    size = np.abs(np.linalg.eigvalsh(loss.hessian(points)))
+    flat = size.min(axis=1) <= 1e-4 * size.max(axis=1)
+    if np.sum(flat) <= 8 * len(width):
+        return points
+    sample = _distinct(points[flat], width / 20)[:_SAMPLE]
+    return np.concatenate([points[~flat], sample])
+
+
+def _describe(loss: Any, w: np.ndarray, width: np.ndarray) -> CriticalPoint:
+    w = np.where(np.abs(w) < 1e-15, 0.0, w)
+    eigenvalues, vectors = np.linalg.eigh(loss.hessian(w))
+    kind = classify(eigenvalues)
+    isolated = kind != "degenerate" or _is_alone(loss, w, eigenvalues, vectors, width)
+    return CriticalPoint(w, float(loss.value(w)), eigenvalues, kind, isolated)
+
+
+def _is_alone(
+    loss: Any, w: np.ndarray, eigenvalues: np.ndarray, vectors: np.ndarray, width: np.ndarray
+) -> bool:
+    """Whether Newton's method, started a little way off along flat directions, comes back."""
+    size = np.abs(eigenvalues)
+    flat = vectors[:, size <= _FLAT * max(size.max(), 1e-300)]
+    away = np.random.default_rng(0).standard_normal((8, flat.shape[1])) @ flat.T
+    distance = 1e-3 * np.min(width)
+    starts = w + distance * away / np.linalg.norm(away, axis=1, keepdims=True)
+    around = np.stack([w - distance, w + distance], axis=1)
+    ends = _newton(loss, starts, around, True)
+    # on a very flat floor damped steps stop early, with hardly less slope than at the start
+    slope = np.linalg.norm(loss.grad(ends), axis=1)
+    before = np.max(np.linalg.norm(loss.grad(starts), axis=1))
+    critical = slope <= 1e-3 * before + 1e-14 * size.max() * distance
+    return not np.any(critical & (np.linalg.norm(ends - w, axis=1) > distance / 4))

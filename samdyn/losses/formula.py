@@ -5,14 +5,19 @@ from __future__ import annotations
 import ast
 import keyword
 import re
+import warnings
 
+import numpy as np
 import sympy
+from sympy.printing.str import StrPrinter
 
-from samdyn.symbols import symbols
+from samdyn.symbols import evaluate, symbols
 
 _LONGEST = 20_000
 _LARGEST_EXPONENT = 64
 _MOST_DIGITS = 40
+_LARGEST = 1e300
+_NOT_NUMBERS = (sympy.zoo, sympy.nan, sympy.oo, -sympy.oo, sympy.I)
 
 FUNCTIONS = {
     "exp": sympy.exp,
@@ -69,7 +74,7 @@ def parse(text: str) -> sympy.Expr:
     value = _read(text)
     if not isinstance(value, sympy.Expr):
         raise FormulaError(f"formula {text!r} is a condition; a number is needed here")
-    return _finite(value, text)
+    return value
 
 
 def parse_condition(text: str) -> sympy.Basic:
@@ -80,12 +85,37 @@ def parse_condition(text: str) -> sympy.Basic:
     return value
 
 
+class _Writer(StrPrinter):
+    """SymPy's text with the names that `parse` knows."""
+
+    def _print_Abs(self, expression: sympy.Abs) -> str:
+        return f"abs({self._print(expression.args[0])})"
+
+    def _print_Min(self, expression: sympy.Min) -> str:
+        return f"min({self.stringify(expression.args, ', ')})"
+
+    def _print_Max(self, expression: sympy.Max) -> str:
+        return f"max({self.stringify(expression.args, ', ')})"
+
+    def _print_Exp1(self, expression: sympy.Expr) -> str:
+        return "exp(1)"
+
+
+def written(expression: sympy.Basic) -> str:
+    """An expression as text that `parse` reads again (conditions inside it have none)."""
+    return _Writer().doprint(expression)
+
+
 def check_name(name: str) -> str:
     """Return a variable's or a constant's name, or say why it cannot be one."""
     if not re.fullmatch(r"[A-Za-z_][A-Za-z_0-9]*", name):
-        raise FormulaError(f"name {name!r} must be letters, digits and _, not starting with a digit")
+        raise FormulaError(
+            f"name {name!r} must be letters, digits and _, not starting with a digit"
+        )
     if name in FUNCTIONS or name in CONSTANTS or keyword.iskeyword(name):
-        raise FormulaError(f"name {name!r} is taken by a function, by pi or by Python; choose another")
+        raise FormulaError(
+            f"name {name!r} is taken by a function, by pi or by Python; choose another"
+        )
     return name
 
 
@@ -97,8 +127,11 @@ def _read(text: str) -> sympy.Basic:
     if "^" in text:
         raise FormulaError(f"formula {text!r} uses ^; powers are written **")
     try:
-        tree = ast.parse(text.strip(), mode="eval")
-        return _convert(tree.body, text)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", SyntaxWarning)  # "1and x"
+            warnings.simplefilter("error", DeprecationWarning)
+            tree = ast.parse(text.strip(), mode="eval")
+        return _finite(_convert(tree.body, text), text)
     except SyntaxError as error:
         raise FormulaError(
             f"formula {text!r} does not parse at character {error.offset}: {error.msg}"
@@ -112,6 +145,13 @@ def _read(text: str) -> sympy.Basic:
 
 
 def _convert(node: ast.AST, text: str) -> sympy.Basic:
+    value = _read_node(node, text)
+    if value.is_number:
+        _bounded(value, text)  # before anything is made of it: exp(exp(exp(9))) has no digits
+    return value
+
+
+def _read_node(node: ast.AST, text: str) -> sympy.Basic:
     if isinstance(node, ast.Constant):
         return _number(node, text)
     if isinstance(node, ast.Name):
@@ -132,9 +172,9 @@ def _convert(node: ast.AST, text: str) -> sympy.Basic:
         return _compare(node, text)
     if isinstance(node, ast.BoolOp):
         join = sympy.And if isinstance(node.op, ast.And) else sympy.Or
-        return join(*(_convert(value, text) for value in node.values))
+        return join(*(_condition(value, text) for value in node.values))
     if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
-        return sympy.Not(_convert(node.operand, text))
+        return sympy.Not(_condition(node.operand, text))
     allowed = "numbers, names, + - * / **, parentheses, comparisons and the functions "
     raise FormulaError(
         f"formula {text!r} contains {ast.unparse(node)!r}; allowed are {allowed}"
@@ -149,22 +189,31 @@ def _expression(node: ast.AST, text: str) -> sympy.Expr:
     return value
 
 
+def _condition(node: ast.AST, text: str) -> sympy.Basic:
+    value = _convert(node, text)
+    if isinstance(value, sympy.Expr):
+        raise FormulaError(f"formula {text!r}: {ast.unparse(node)!r} is a number, not a condition")
+    return value
+
+
 def _number(node: ast.Constant, text: str) -> sympy.Expr:
     if isinstance(node.value, bool) or not isinstance(node.value, int | float):
         raise FormulaError(f"formula {text!r} contains {node.value!r}, which is no real number")
     written = ast.get_source_segment(text.strip(), node) or repr(node.value)
-    if len(written) > _MOST_DIGITS or abs(node.value) > 1e300:
-        raise FormulaError(f"formula {text!r}: the number {written[:20]}… is too long or too large")
+    # 1e-999999999 is short, but has a billion digits as a fraction
+    tiny = node.value < 1 / _LARGEST and re.search("[1-9]", re.split("[eE]", written)[0])
+    if len(written) > _MOST_DIGITS or node.value > _LARGEST or tiny:
+        raise FormulaError(
+            f"formula {text!r}: the number {written[:20]} is too long, too large or too small"
+        )
     if isinstance(node.value, int):
         return sympy.Integer(node.value)
     return sympy.Rational(written.replace("_", ""))
 
 
 def _power(base: sympy.Expr, exponent: sympy.Expr, text: str) -> sympy.Expr:
-    if exponent.is_number and not abs(exponent) <= _LARGEST_EXPONENT:
-        raise FormulaError(
-            f"formula {text!r}: exponent {exponent} is beyond ±{_LARGEST_EXPONENT}"
-        )
+    if exponent.is_number and not abs(float(evaluate(exponent, {}))) <= _LARGEST_EXPONENT:
+        raise FormulaError(f"formula {text!r}: exponent {exponent} is beyond ±{_LARGEST_EXPONENT}")
     if base.is_Rational and (base.p.bit_length() + base.q.bit_length()) * _LARGEST_EXPONENT > 2**18:
         raise FormulaError(f"formula {text!r}: a power of a number this long is not read")
     return base**exponent
@@ -176,9 +225,10 @@ def _call(node: ast.Call, text: str) -> sympy.Expr:
         raise FormulaError(
             f"formula {text!r}: {name} is not a known function; known are {', '.join(FUNCTIONS)}"
         )
-    if node.keywords or not node.args or (len(node.args) != 1 and name not in ("min", "max")):
-        wanted = "two or more numbers" if name in ("min", "max") else "one number"
-        raise FormulaError(f"formula {text!r}: {name} takes {wanted}, as in {name}(x)")
+    several = name in ("min", "max")
+    if node.keywords or (len(node.args) < 2 if several else len(node.args) != 1):
+        wanted = f"two or more numbers, as in {name}(x, 1)" if several else f"one, as in {name}(x)"
+        raise FormulaError(f"formula {text!r}: {name} takes {wanted}")
     return FUNCTIONS[name](*(_expression(argument, text) for argument in node.args))
 
 
@@ -192,7 +242,17 @@ def _compare(node: ast.Compare, text: str) -> sympy.Basic:
     return sympy.And(*parts)
 
 
-def _finite(value: sympy.Expr, text: str) -> sympy.Expr:
-    if value.has(sympy.zoo, sympy.nan, sympy.oo, -sympy.oo, sympy.I):
-        raise FormulaError(f"formula {text!r} is not a finite real number (it gives {value})")
+def _bounded(value: sympy.Expr, text: str) -> None:
+    if not value.has(*_NOT_NUMBERS):
+        with np.errstate(all="ignore"):
+            size = evaluate(value, {})
+        if abs(size) <= _LARGEST:
+            return
+    shown = str(value) if len(str(value)) < _MOST_DIGITS else "a very large number"
+    raise FormulaError(f"formula {text!r} is not a finite real number (it gives {shown})")
+
+
+def _finite(value: sympy.Basic, text: str) -> sympy.Basic:
+    for number in value.atoms(sympy.Number, *map(type, _NOT_NUMBERS)):
+        _bounded(number, text)
     return value

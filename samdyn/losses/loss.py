@@ -10,10 +10,9 @@ from typing import Any
 import numpy as np
 import sympy
 
-
 from samdyn.losses.check import Check, check_derivatives
 from samdyn.losses.critical import CriticalPoint, find_critical_points
-from samdyn.losses.formula import FormulaError, check_name, parse
+from samdyn.losses.formula import FormulaError, check_name, parse, written
 from samdyn.numbers import Number, checked_number
 from samdyn.program import Program, trace
 from samdyn.symbols import compile_expressions, symbols
@@ -82,6 +81,7 @@ class Loss:
                 raise TypeError("variables must be given with a function, for example 'x y'")
             self.written_value = formula
             self.variables = _names(variables, None, self.constants)
+            self._trace_written()
             self.expression = sympy.sympify(self._said(formula))
         else:
             raise TypeError(
@@ -98,9 +98,8 @@ class Loss:
         """
         unknown = sorted(set(constants) - set(self.constants))
         if unknown:
-            raise ValueError(
-                f"{unknown[0]} is no constant of this loss; it has {sorted(self.constants) or 'none'}"
-            )
+            has = ", ".join(self.constants) or "none"
+            raise ValueError(f"{unknown[0]} is no constant of this loss; it has {has}")
         twin = object.__new__(type(self))
         twin.__dict__.update(self.__dict__)
         twin.known = ()  # critical points move with the constants
@@ -114,15 +113,19 @@ class Loss:
         name: str,
         source: str,
         box: Sequence[tuple[float, float]],
-        known: Sequence[tuple[Sequence[float], str]] = (),
+        known: Sequence[tuple[Sequence[float], str]] | Callable = (),
     ) -> Loss:
         """The same loss with a name, a source, a suggested box and known critical points.
 
         Parameters
         ----------
-        known : sequence of (point, kind)
-            ``kind`` as in `critical_points`.
+        known : sequence of (point, kind), or a function of the constants that gives one
+            ``kind`` as in `critical_points`. The function is not asked if a constant is an
+            array: then there is no one list.
         """
+        if callable(known):
+            single = not any(np.ndim(value) for value in self.constants.values())
+            known = known(**self.constants) if single else ()
         twin = self.replace()
         twin.name, twin.source = name, source
         twin.box = tuple((float(low), float(high)) for low, high in box)
@@ -135,6 +138,11 @@ class Loss:
         return len(self.variables)
 
     @property
+    def formula(self) -> str:
+        """The formula as text that `Loss` reads again."""
+        return written(self.expression)
+
+    @property
     def latex(self) -> str:
         """The formula in LaTeX."""
         return sympy.latex(self.expression)
@@ -145,7 +153,7 @@ class Loss:
     def __repr__(self) -> str:
         given = "".join(f", {name}={value!r}" for name, value in self.constants.items())
         what = f"{self.name}: " if self.name else ""
-        return f"Loss({what}{str(self.expression)!r}, variables={' '.join(self.variables)!r}{given})"
+        return f"Loss({what}{self.formula!r}, variables={' '.join(self.variables)!r}{given})"
 
     # --- the definition, for every reader -------------------------------------------------
 
@@ -178,6 +186,15 @@ class Loss:
 
         return trace(said, names)
 
+    def _trace_written(self) -> None:
+        """Refuse functions that branch on a value or return no scalar, before SymPy sees them."""
+        self.program(0)
+        if self.written_grad and len(self.program(1).outputs) != self.dimension:
+            raise ValueError(
+                f"grad must return {self.dimension} components, one for each of "
+                f"{', '.join(self.variables)}; got {len(self.program(1).outputs)}"
+            )
+
     def _said(self, definition: Callable) -> Any:
         return definition(
             Point(symbols(self.variables)),
@@ -203,10 +220,9 @@ class Loss:
         """The Hessian at points of shape (…, d), as an array of shape (…, d, d)."""
         p = self._points(p)
         d = self.dimension
-        matrix = np.empty((*p.shape[:-1], d, d))
-        for (i, j), entry in zip(
-            _upper(d), self._numbers(2, p, (), p.shape[:-1]), strict=True
-        ):
+        entries = self._numbers(2, p, (), p.shape[:-1])
+        matrix = np.empty((*entries[0].shape, d, d))
+        for (i, j), entry in zip(_upper(d), entries, strict=True):
             matrix[..., i, j] = matrix[..., j, i] = entry
         return matrix
 
@@ -260,7 +276,7 @@ class Loss:
         return find_critical_points(self, self._checked_box(box), starts)
 
     def check(self, points: Any = None, seed: int = 0) -> Check:
-        """Compare value and derivatives with 50-digit differences of the formula.
+        """Compare value and derivatives with 80-digit differences of the formula.
 
         Parameters
         ----------
@@ -384,8 +400,4 @@ def _natural(name: str) -> list[tuple[int, int, str]]:
 def _realised(expression: sympy.Expr) -> sympy.Expr:
     """The user's expression on real symbols, so that a name is one symbol everywhere."""
     free = sorted(expression.free_symbols, key=str)
-    return expression.xreplace(
-        {symbol: symbols([check_name(str(symbol))])[0] for symbol in free}
-    )
-
-
+    return expression.xreplace({symbol: symbols([check_name(str(symbol))])[0] for symbol in free})

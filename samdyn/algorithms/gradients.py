@@ -1,0 +1,69 @@
+"""Transforms of the gradient oracle: what SAM and its kin put in place of the gradient.
+
+Each takes an oracle ``grad`` (point -> vector) and returns another, so that they compose: which
+one is applied last says, for example, whether weight decay acts in the ascent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from samdyn.algorithms.base import Oracle
+from samdyn.words import unit
+
+Ascent = Callable[[Oracle, Any, Any], Any]
+"""``ascent(grad, p, w)``: the step up from ``p`` of a walk that began at ``w``."""
+
+
+def ascended(grad: Oracle, ascent: Ascent, steps: int = 1) -> Oracle:
+    """The gradient at the end of an ascent from ``w``.
+
+    Parameters
+    ----------
+    ascent : callable
+        ``ascent(grad, p, w)`` is the whole step taken from ``p``, the walk having begun at ``w``.
+    steps : int
+        Each of so many steps goes ``1 / steps`` of the way, so that a normalised ascent is at
+        most rho long (multi-step SAM, Kim et al., arXiv 2302.10181).
+    """
+
+    def perturbed(w: Any) -> Any:
+        p = w
+        for _ in range(steps):
+            move = ascent(grad, p, w)
+            p = p + (move if steps == 1 else (1.0 / steps) * move)
+        return grad(p)
+
+    return perturbed
+
+
+def normalized(rho: Any) -> Ascent:
+    """SAM's ascent step, rho g / |g|, and 0 where g is 0.
+
+    Foret et al. (ICLR 2021, arXiv 2010.01412), eq. (2).
+    """
+    return lambda grad, p, w: rho * unit(grad(p))
+
+
+def unnormalized(rho: Any) -> Ascent:
+    """The ascent step rho g: the rule analysed by Kim et al. (arXiv 2301.06308), Theorem 1."""
+    return lambda grad, p, w: rho * grad(p)
+
+
+def adaptive(rho: Any, eta: Any) -> Ascent:
+    """The ascent step of adaptive SAM, rho T^2 g / |T g| with T = diag(abs(w) + eta).
+
+    Kwon et al. (ICML 2021, arXiv 2102.11600), eq. (8); T is taken where the ascent begins.
+    """
+
+    def ascent(grad: Oracle, p: Any, w: Any) -> Any:
+        size = abs(w) + eta
+        return rho * (size * unit(size * grad(p)))
+
+    return ascent
+
+
+def decayed(grad: Oracle, weight_decay: Any) -> Oracle:
+    """The gradient plus ``weight_decay`` times the weights: L2 regularisation."""
+    return lambda w: grad(w) + weight_decay * w

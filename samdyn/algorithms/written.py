@@ -1,0 +1,93 @@
+"""Algorithms written by the user as a function."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import update_wrapper
+from types import SimpleNamespace
+
+from samdyn.algorithms.base import Algorithm, Oracle, State
+from samdyn.numbers import Number, checked_number
+
+
+@dataclass(frozen=True, eq=False)
+class Written(Algorithm):
+    """An algorithm whose step is a function; made by `algorithm`."""
+
+    definition: Callable
+    vectors: tuple[str, ...]
+    values: dict[str, Number]
+
+    @property
+    def numbers(self) -> dict[str, Number]:
+        return self.values
+
+    @property
+    def state(self) -> tuple[str, ...]:
+        return self.vectors
+
+    def step(self, grad: Oracle, z: State, n: SimpleNamespace) -> State:
+        result = self.definition(grad, *z, **vars(n))
+        return result if isinstance(result, tuple) else (result,)
+
+    def __repr__(self) -> str:
+        given = ", ".join(f"{name}={value!r}" for name, value in self.values.items())
+        return f"{self.definition.__name__}({given})"
+
+
+def algorithm(definition: Callable) -> Callable[..., Written]:
+    """Make an algorithm of a function that takes one step.
+
+    Parameters
+    ----------
+    definition : callable
+        ``definition(grad, w, *state, *, numbers…)``: the gradient oracle, the weights, further
+        vectors by position (each starts at 0), and numbers by keyword. It returns the new
+        weights, or a tuple of the new weights and vectors. Written in Python's arithmetic and
+        the words of `samdyn.words` (`unit`, `norm`, `dot`, `where`, …), without branches on
+        values.
+
+    Returns
+    -------
+    callable
+        Takes the numbers by keyword (any may be an array) and returns the algorithm.
+
+    Raises
+    ------
+    TypeError
+        If the signature is not of that form, or a number is missing or unknown.
+
+    Examples
+    --------
+    >>> from samdyn.words import unit
+    >>> @algorithm
+    ... def sign_sam(grad, w, *, lr, rho):
+    ...     return w - lr * unit(grad(w + rho * unit(grad(w))))
+    >>> sign_sam(lr=0.1, rho=0.05)
+    sign_sam(lr=0.1, rho=0.05)
+    """
+    parameters = list(inspect.signature(definition).parameters.values())
+    positional = [p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]
+    keywords = [p for p in parameters if p.kind is p.KEYWORD_ONLY]
+    if len(positional) < 2 or len(positional) + len(keywords) < len(parameters):
+        raise TypeError(
+            f"{definition.__name__} must have the form (grad, w, *further vectors by name, *, "
+            "numbers by name); write for example def step(grad, w, v, *, lr, momentum)"
+        )
+    defaults = {p.name: p.default for p in keywords if p.default is not p.empty}
+
+    def make(**numbers: Number) -> Written:
+        names = [p.name for p in keywords]
+        given = {**defaults, **numbers}
+        wrong = sorted(set(given) ^ set(names))
+        if wrong:
+            problem = "needs" if wrong[0] in names else "does not take"
+            raise TypeError(f"{definition.__name__} {problem} {wrong[0]}; its numbers are {names}")
+        checked = {name: checked_number(name, given[name]) for name in names}
+        return Written(definition, tuple(positional[2:]), checked)
+
+    update_wrapper(make, definition, updated=())
+    del make.__wrapped__  # type: ignore[attr-defined]  # its signature is not the definition's
+    return make

@@ -1,0 +1,1 @@
+"""What a system or a result means."""

@@ -1,0 +1,226 @@
+"""The command line: parse, call, show."""
+
+from __future__ import annotations
+
+import sys
+import time
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from cyclopts import App, Parameter
+
+from samdyn.version import VERSION
+
+app = App(
+    name="samdyn",
+    version=VERSION,
+    help=(
+        "A dynamical-systems simulator for Sharpness-Aware Minimization.\n\n"
+        "Start with `samdyn figure kim-beale`, which reproduces a figure in seconds, then "
+        "`samdyn list` to see what there is."
+    ),
+)
+cache = App(name="cache", help="Compiled kernels kept on disk: list, show, clear, path.")
+app.command(cache)
+app.register_install_completion_command()
+
+
+@app.command(name="list")
+def list_(what: Literal["losses", "algorithms", "events", "figures", "all"] = "all") -> None:
+    """List the losses, algorithms, events and figures that samdyn knows.
+
+    Parameters
+    ----------
+    what
+        Which of them.
+    """
+    from samdyn import algorithms, experiments, losses
+    from samdyn.ensembles.recipe import ALGORITHMS, EVENTS
+
+    sections = {
+        "losses": {function.__name__: function for function in losses.LIBRARY},
+        "algorithms": ALGORITHMS,
+        "events": EVENTS,
+    }
+    for title, entries in sections.items():
+        if what in (title, "all"):
+            _table(title, {name: _first_line(entry) for name, entry in entries.items()})
+    if what in ("figures", "all"):
+        _table("figures", {name: e.title for name, e in experiments.EXPERIMENTS.items()})
+    if what in ("algorithms", "all"):
+        written = _first_line(algorithms.algorithm)
+        print(f"  {'@samdyn.algorithm':<24} {written} (in Python)")
+
+
+@app.command
+def run(
+    file: Path,
+    *,
+    out: Annotated[Path | None, Parameter(name=["--out", "-o"])] = None,
+    threads: int | None = None,
+    progress: bool = True,
+) -> None:
+    """Run the experiment that a TOML file describes and save the result as netCDF.
+
+    The file has the tables [loss], [algorithm] and [simulate]. A complete one:
+
+        [loss]
+        formula = "a*x**2/2 - y**2/2 + y**4/4"
+        variables = ["x", "y"]
+        constants = { a = 1.0 }
+
+        [algorithm]
+        name = "SAM"
+        lr = 0.05
+        rho = { linspace = [0.0, 0.5, 11] }
+
+        [simulate]
+        x0 = { grid = { x = [-1.0, 1.0, 50], y = [-1.0, 1.0, 50] } }
+        steps = 1000
+        record = 100
+        until = [{ event = "Escape", region = "y > 0.8" }]
+
+    A loss of the library is named instead: [loss] name = "beale".
+
+    Parameters
+    ----------
+    file
+        The TOML file.
+    out
+        The netCDF file to write. Default: the TOML file's name with .nc, in the current folder.
+    threads
+        Default: as many as there are processors.
+    progress
+        Show a progress bar on runs longer than a second.
+    """
+    from samdyn.ensembles.run import follow
+
+    try:
+        written = tomllib.loads(file.read_text(encoding="utf-8"))
+    except tomllib.TOMLDecodeError as error:
+        raise ValueError(f"{file} is no TOML file: {error}") from None
+    target = out or Path(file.with_suffix(".nc").name)
+    result = follow(written, threads=threads, progress=progress)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    result.to_netcdf(target, engine="h5netcdf")
+    print(result)
+    print(f"\nsaved {target}")
+    print(f'read it again: xarray.open_dataset("{target}", engine="h5netcdf")')
+
+
+@app.command
+def figure(
+    name: str,
+    *,
+    out: Annotated[Path, Parameter(name=["--out", "-o"])] = Path("figures"),
+) -> None:
+    """Reproduce a figure: run it, check what must come out, save PDF, PNG and data.
+
+    Parameters
+    ----------
+    name
+        A figure's name, such as kim-beale; `samdyn list figures` shows all.
+    out
+        The folder for the files.
+    """
+    from samdyn import experiments
+
+    experiment = experiments.get(name)
+    print(f"{experiment.title}\n({experiment.source})\n")
+    began = time.perf_counter()
+    files, claims = experiment.make(out)
+    rows = [(c.statement, c.expected, c.measured, "yes" if c.holds else "NO") for c in claims]
+    _print_rows([("statement", "expected", "measured", "holds"), *rows])
+    print(f"\n{experiment.caption}\n")
+    print(f"{time.perf_counter() - began:.1f} s, saved " + ", ".join(map(str, files)))
+    if not all(claim.holds for claim in claims):
+        raise ValueError(f"figure {name}: not everything came out as the source says")
+
+
+@cache.command(name="list")
+def cache_list() -> None:
+    """List the compiled kernels: key, size, when made, what they run."""
+    from samdyn.readings import kernels
+
+    found = kernels.listed()
+    for kernel in found:
+        made = time.strftime("%Y-%m-%d %H:%M", time.localtime(kernel.modified))
+        print(f"{kernel.key}  {kernel.bytes / 1024:7.0f} KiB  {made}  {kernel.title}")
+    total = sum(kernel.bytes for kernel in found) / 2**20
+    print(f"{len(found)} kernels, {total:.1f} MiB in {kernels.folder()}")
+
+
+@cache.command
+def show(key: str) -> None:
+    """Print the generated source of a kernel.
+
+    Parameters
+    ----------
+    key
+        The kernel's key, or its beginning, from `samdyn cache list`.
+    """
+    from samdyn.readings import kernels
+
+    matching = [kernel for kernel in kernels.listed() if kernel.key.startswith(key)]
+    if len(matching) != 1:
+        raise ValueError(
+            f"key {key!r} matches {len(matching)} kernels; see `samdyn cache list` for the keys"
+        )
+    print(matching[0].path.read_text(encoding="utf-8"))
+
+
+@cache.command
+def clear() -> None:
+    """Remove all compiled kernels; they are compiled again when needed."""
+    from samdyn.readings import kernels
+
+    print(f"removed {kernels.clear()} kernels from {kernels.folder()}")
+
+
+@cache.command
+def path() -> None:
+    """Print the folder of the compiled kernels (set by SAMDYN_CACHE_DIR)."""
+    from samdyn.readings import kernels
+
+    print(kernels.folder())
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line; bad input ends it with one sentence and exit status 2."""
+    try:
+        app(arguments)
+    except (ValueError, TypeError, OSError, MemoryError) as error:
+        print(f"samdyn: {_sentence(error)}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("samdyn: interrupted", file=sys.stderr)
+        sys.exit(130)
+
+
+def _sentence(error: BaseException) -> str:
+    if isinstance(error, FileNotFoundError):
+        return f"there is no file {error.filename}"
+    return str(error) or type(error).__name__
+
+
+def _first_line(entry: Any) -> str:
+    return (entry.__doc__ or "").strip().split("\n", 1)[0]
+
+
+def _table(title: str, entries: dict[str, str]) -> None:
+    print(f"{title}:")
+    for name, text in entries.items():
+        print(f"  {name:<24} {text}")
+
+
+def _print_rows(rows: list[tuple[str, ...]]) -> None:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        print(
+            "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        )
+
+
+if __name__ == "__main__":
+    main()

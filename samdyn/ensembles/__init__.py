@@ -1,0 +1,1 @@
+"""Ensembles: broadcast -> chunks -> kernels -> Dataset."""

@@ -1,0 +1,207 @@
+"""Chunks: self-contained pieces of work, plain data that any process can run."""
+
+from __future__ import annotations
+
+import hashlib
+import pickle
+import threading
+import time
+from typing import NamedTuple
+
+import numpy as np
+
+from samdyn.ensembles.kernel import SUMS
+from samdyn.program import Program
+from samdyn.readings import kernels
+from samdyn.readings.writer import LANES, Layout
+
+_SLICE = 0.1
+"""Seconds between two looks at whether to stop."""
+
+
+class Leg(NamedTuple):
+    """One kernel over a range of steps.
+
+    ``numbers`` has one entry for each of ``layout.numbers``: a float or an array over particles.
+    """
+
+    source: str
+    layout: Layout
+    first: int
+    stop: int
+    numbers: tuple[float | np.ndarray, ...]
+
+
+class Chunk(NamedTuple):
+    """Particles to be taken through some legs.
+
+    Attributes
+    ----------
+    w : ndarray, shape (d, n)
+        Initial weights.
+    steps : int
+        The last step.
+    times : ndarray of int64
+        Steps at which the state is recorded.
+    recorded : int
+        How many leading rows of the state are recorded.
+    reset : bool
+        Whether vectors other than the weights go back to 0 where a leg begins.
+    loss : Program
+        The loss, for its values at recorded and final states.
+    constants : tuple
+        Its constants, as ``Leg.numbers``.
+    """
+
+    legs: tuple[Leg, ...]
+    w: np.ndarray
+    steps: int
+    after: int
+    times: np.ndarray
+    recorded: int
+    reset: bool
+    loss: Program
+    constants: tuple[float | np.ndarray, ...]
+
+    @property
+    def key(self) -> str:
+        """A name made from all that determines the outcome."""
+        return hashlib.sha256(pickle.dumps(tuple(self), protocol=5)).hexdigest()[:24]
+
+
+class Outcome(NamedTuple):
+    """What became of a chunk's n particles.
+
+    Attributes
+    ----------
+    z : ndarray, shape (rows, n)
+        The final state.
+    sums : ndarray, shape (sums, n)
+    code : ndarray of int8, shape (n,)
+        0, or 1 + the number of the event that ended the run.
+    ended : ndarray of int64, shape (n,)
+        Steps taken.
+    record : ndarray, shape (times, rows, n)
+    record_loss : ndarray, shape (times, n)
+    loss : ndarray, shape (n,)
+    reached : int
+        The step up to which the chunk was run; below ``Chunk.steps`` if it was stopped.
+    """
+
+    z: np.ndarray
+    sums: np.ndarray
+    code: np.ndarray
+    ended: np.ndarray
+    record: np.ndarray
+    record_loss: np.ndarray
+    loss: np.ndarray
+    reached: int
+
+
+def run(chunk: Chunk, stopped: threading.Event | None = None) -> Outcome:
+    """Run a chunk to its end, or until ``stopped`` is set."""
+    n = chunk.w.shape[1]
+    record = np.full((len(chunk.times), -(-n // LANES), chunk.recorded * LANES), np.nan)
+    layout = chunk.legs[0].layout
+    d, rows = len(chunk.w), len(layout.state)
+    z = np.zeros((rows, n))
+    z[:d] = chunk.w
+    sums = np.array([[_fresh(name)] * n for name in layout.sums]).reshape(-1, n)
+    code, ended = np.zeros(n), np.zeros(n)
+    for leg in chunk.legs:
+        if chunk.reset:
+            z[d:] = 0.0
+        table = _pack(leg, z, sums, code, ended)
+        finished, reached = _advance(leg, table, chunk, record, stopped)
+        shaped = table.reshape(len(table), leg.layout.rows, LANES)
+        flat = np.moveaxis(shaped, 1, 0).reshape(leg.layout.rows, -1)[:, :n]
+        z, sums = flat[:rows].copy(), flat[rows : rows + len(sums)].copy()
+        code, ended = flat[leg.layout.code].copy(), flat[leg.layout.ended].copy()
+        if not finished:
+            ended[code == 0.0] = reached
+            break
+    return _outcome(chunk, z, sums, code, ended, record, reached)
+
+
+def _fresh(name: str) -> float:
+    """A sum before anything is counted."""
+    return 0.0 if name == "count" else SUMS[name.rsplit("_", 1)[1]]
+
+
+def _pack(
+    leg: Leg, z: np.ndarray, sums: np.ndarray, code: np.ndarray, ended: np.ndarray
+) -> np.ndarray:
+    """The table of a leg, block by block."""
+    n, layout = len(code), leg.layout
+    blocks = -(-n // LANES)
+    table = np.zeros((layout.rows, blocks * LANES))
+    kept = len(z) + len(sums)
+    table[: len(z), :n] = z
+    table[len(z) : kept, :n] = sums
+    for row, number in enumerate(leg.numbers, start=kept):
+        table[row, :n] = number
+    table[layout.code, :n] = code
+    table[layout.code, n:] = 1.0  # lanes that no particle fills are done before they begin
+    table[layout.ended, :n] = ended
+    shaped = np.moveaxis(table.reshape(layout.rows, blocks, LANES), 0, 1)
+    return np.ascontiguousarray(shaped).reshape(blocks, -1)
+
+
+def _advance(
+    leg: Leg,
+    table: np.ndarray,
+    chunk: Chunk,
+    record: np.ndarray,
+    stopped: threading.Event | None,
+) -> tuple[bool, int]:
+    """Take the table through the leg in slices of time; whether it ended, and the step reached."""
+    advance = kernels.load(leg.source)
+    # the very last state is looked at, not moved
+    stop = leg.stop + 1 if leg.stop == chunk.steps else leg.stop
+    t, stride = leg.first, 1024
+    codes = table.reshape(len(table), leg.layout.rows, LANES)[:, leg.layout.code]
+    while t < stop:
+        if stopped is not None and stopped.is_set():
+            return False, t
+        if np.all(codes != 0.0):
+            stride = stop - t  # nobody moves: what is left is to fill the records
+        until = min(t + stride, stop)
+        here = slice(*np.searchsorted(chunk.times, [t, until]))
+        began = time.perf_counter()
+        advance(table, t, until, leg.stop, chunk.after, chunk.times[here], record[here])
+        spent = max(time.perf_counter() - began, 1e-6)
+        stride = int(max(64, min(stride * _SLICE / spent, 4 * stride)))
+        t = until
+    return True, leg.stop
+
+
+def _outcome(
+    chunk: Chunk,
+    z: np.ndarray,
+    sums: np.ndarray,
+    code: np.ndarray,
+    ended: np.ndarray,
+    record: np.ndarray,
+    reached: int,
+) -> Outcome:
+    n, d = chunk.w.shape[1], len(chunk.w)
+    shaped = record.reshape(*record.shape[:2], chunk.recorded, LANES)
+    states = np.moveaxis(shaped, 2, 1).reshape(
+        len(record), chunk.recorded, record.shape[1] * LANES
+    )[..., :n]
+
+    def loss(w: np.ndarray) -> np.ndarray:
+        with np.errstate(all="ignore"):
+            return np.broadcast_to(chunk.loss(*w, *chunk.constants)[0], w.shape[1:])
+
+    losses = [loss(state[:d]) for state in states]
+    return Outcome(
+        z=z,
+        sums=sums,
+        code=code.astype(np.int8),
+        ended=ended.astype(np.int64),
+        record=states,
+        record_loss=np.array(losses).reshape(len(chunk.times), n),
+        loss=np.array(loss(z[:d])),
+        reached=reached,
+    )

@@ -1,0 +1,267 @@
+"""Events: conditions on a particle that end its run, watched in the kernel at every step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property, reduce
+from typing import Any
+
+import sympy
+
+from samdyn.losses.formula import FormulaError, parse, parse_condition
+from samdyn.numbers import checked_number
+from samdyn.symbols import evaluate, symbols
+from samdyn.systems.map import Map
+from samdyn.words import Point, absolute, dot, norm
+
+EXTRA_NAMES = ("loss", "grad_norm")
+"""What a formula of a run may name besides variables and constants."""
+
+
+class Moment:
+    """A particle at one step, as events and statistics see it: in words, before it moves.
+
+    Attributes
+    ----------
+    w : Point
+        The weights now.
+    moved : Point
+        The weights after the coming step.
+    """
+
+    def __init__(self, system: Map, w: Point, moved: Point, numbers: Mapping[str, Any]):
+        self.system = system
+        self.w = w
+        self.moved = moved
+        self.numbers = numbers
+
+    @cached_property
+    def loss(self) -> Any:
+        """The loss now."""
+        return self.system.loss.value_at(self.w, self.numbers)
+
+    @cached_property
+    def grad_norm(self) -> Any:
+        """The length of the loss's gradient now."""
+        return norm(self.system.loss.gradient_at(self.w, self.numbers))
+
+    def evaluate(self, expression: sympy.Basic) -> Any:
+        """A formula of variables, constants, ``loss`` and ``grad_norm``, in words."""
+        names = {symbol.name for symbol in expression.free_symbols}
+        known = dict(zip(self.system.coordinates, self.w, strict=True))
+        for name in names - set(known):
+            constant = name in self.system.loss.constants
+            known[name] = self.numbers[name] if constant else getattr(self, name)
+        return evaluate(expression, {symbols([name])[0]: known[name] for name in names})
+
+
+def read_formula(text: str, system: Map, what: str, *, condition: bool = False) -> sympy.Basic:
+    """Parse a formula of a run and refuse names that the system does not have."""
+    expression = parse_condition(text) if condition else parse(text)
+    allowed = (*system.coordinates, *system.loss.constants, *EXTRA_NAMES)
+    unknown = sorted({symbol.name for symbol in expression.free_symbols} - set(allowed))
+    if unknown:
+        raise FormulaError(
+            f"{what} {text!r} names {unknown[0]}, which is none of {', '.join(allowed)}"
+        )
+    return expression
+
+
+@dataclass(frozen=True)
+class Escape:
+    """A particle leaves a ball or a box, or enters a region given by a condition.
+
+    Give exactly one of the three forms.
+
+    Parameters
+    ----------
+    region : str, optional
+        A condition such as ``"x > 0.8"`` or ``"loss > 2 or grad_norm > 10"`` of the variables,
+        the constants, ``loss`` and ``grad_norm``: the particle escapes where it holds.
+    center, radius : sequence of float, float
+        It escapes where its distance from ``center`` exceeds ``radius``.
+    box : sequence of (low, high)
+        It escapes where a coordinate is outside its interval.
+
+    Raises
+    ------
+    ValueError
+        If not exactly one form is given, or radius is not above 0.
+
+    Examples
+    --------
+    >>> Escape(center=(0, 0), radius=1.0).reason
+    'escaped'
+    """
+
+    region: str | None = None
+    center: tuple[float, ...] | None = None
+    radius: float | None = None
+    box: tuple[tuple[float, float], ...] | None = None
+
+    reason = "escaped"
+
+    def __post_init__(self) -> None:
+        forms = [self.region is not None, self.center is not None, self.box is not None]
+        if sum(forms) != 1 or (self.center is None) != (self.radius is None):
+            raise ValueError(
+                "Escape takes a condition, or center= with radius=, or box=; write for example "
+                "Escape(center=(0, 0), radius=1.0)"
+            )
+        if self.center is not None:
+            checked_number("radius", self.radius, above=0.0)
+            center = tuple(float(x) for x in self.center)
+            checked_number("center", center)
+            object.__setattr__(self, "center", center)
+        if self.box is not None:
+            box = tuple((float(low), float(high)) for low, high in self.box)
+            if not all(low < high for low, high in box):
+                raise ValueError(f"box must be intervals (low, high) with low < high, got {box}")
+            object.__setattr__(self, "box", box)
+
+    def numbers(self) -> dict[str, float]:
+        """The thresholds, which reach the kernel as data."""
+        if self.center is not None:
+            centers = {f"center{i}": x for i, x in enumerate(self.center)}
+            return {**centers, "radius": float(self.radius or 0.0)}
+        if self.box is not None:
+            return {
+                f"{side}{i}": value
+                for i, interval in enumerate(self.box)
+                for side, value in zip(("low", "high"), interval, strict=True)
+            }
+        return {}
+
+    def prepare(self, system: Map) -> Callable[[Moment, Mapping[str, Any]], Any]:
+        """The condition for a system, as a definition in words."""
+        size = len(system.coordinates)
+        for name, given in (("center", self.center), ("box", self.box)):
+            if given is not None and len(given) != size:
+                raise ValueError(
+                    f"{name} of Escape must have {size} entries, one for each of "
+                    f"{', '.join(system.coordinates)}; got {len(given)}"
+                )
+        if self.center is not None:
+
+            def outside(moment: Moment, n: Mapping[str, Any]) -> Any:
+                away = moment.w - Point(n[f"center{i}"] for i in range(size))
+                return dot(away, away) > n["radius"] * n["radius"]
+
+            return outside
+        if self.box is not None:
+            return lambda moment, n: _any(
+                (x < n[f"low{i}"]) | (x > n[f"high{i}"]) for i, x in enumerate(moment.w)
+            )
+        region = read_formula(str(self.region), system, "region", condition=True)
+        return lambda moment, n: moment.evaluate(region)
+
+
+@dataclass(frozen=True)
+class Converged:
+    """The gradient, or the coming step, is as short as asked.
+
+    Parameters
+    ----------
+    tol : float or None, default 1e-10
+        Holds where the norm of the loss's gradient is at most this. None: not looked at.
+    step : float, optional
+        Holds where the step about to be taken is at most this long. With both, both must hold.
+
+    Raises
+    ------
+    ValueError
+        If neither is given or one is negative.
+    """
+
+    tol: float | None = 1e-10
+    step: float | None = None
+
+    reason = "converged"
+
+    def __post_init__(self) -> None:
+        if self.tol is None and self.step is None:
+            raise ValueError("Converged needs tol (gradient norm) or step (step length)")
+        for name in ("tol", "step"):
+            if getattr(self, name) is not None:
+                checked_number(name, getattr(self, name), minimum=0.0)
+
+    def numbers(self) -> dict[str, float]:
+        """The thresholds, which reach the kernel as data."""
+        given = {"tol": self.tol, "step": self.step}
+        return {name: float(value) for name, value in given.items() if value is not None}
+
+    def prepare(self, system: Map) -> Callable[[Moment, Mapping[str, Any]], Any]:
+        """The condition for a system, as a definition in words."""
+
+        def short(moment: Moment, n: Mapping[str, Any]) -> Any:
+            conditions = []
+            if "tol" in n:
+                conditions.append(moment.grad_norm <= n["tol"])
+            if "step" in n:
+                conditions.append(norm(moment.moved - moment.w) <= n["step"])
+            return reduce(lambda a, b: a & b, conditions)
+
+        return short
+
+
+@dataclass(frozen=True)
+class Diverged:
+    """A coordinate is larger in size than a limit, or is not a number.
+
+    Every run watches for ``Diverged()`` (a coordinate that is infinite or NaN) unless another
+    is given.
+
+    Parameters
+    ----------
+    limit : float, default the largest float
+        At least 0.
+
+    Raises
+    ------
+    ValueError
+        If the limit is negative or NaN.
+    """
+
+    limit: float = 1.7976931348623157e308
+
+    reason = "diverged"
+
+    def __post_init__(self) -> None:
+        checked_number("limit", self.limit, minimum=0.0)
+
+    def numbers(self) -> dict[str, float]:
+        """The threshold, which reaches the kernel as data."""
+        return {"limit": float(self.limit)}
+
+    def prepare(self, system: Map) -> Callable[[Moment, Mapping[str, Any]], Any]:
+        """The condition for a system, as a definition in words."""
+        # NaN fails every comparison, so the test asks who is within
+        return lambda moment, n: (
+            ~reduce(lambda a, b: a & b, [absolute(x) <= n["limit"] for x in moment.w])
+        )
+
+
+Event = Escape | Converged | Diverged
+REASONS = ("running", "escaped", "converged", "diverged", "interrupted")
+"""Why a particle's run ended; the code in a result is the place in this list."""
+
+
+def checked_events(until: Event | Sequence[Event]) -> tuple[tuple[Event, ...], int]:
+    """The events to watch, and how many of them, from the front, the user gave.
+
+    A coordinate that is not finite always ends a run.
+    """
+    events = (until,) if isinstance(until, Event) else tuple(until)
+    for event in events:
+        if not isinstance(event, Event):
+            raise TypeError(
+                f"until must be events such as Escape(center=(0, 0), radius=1.0), got {event!r}"
+            )
+    if any(isinstance(event, Diverged) for event in events):
+        return events, len(events)
+    return (*events, Diverged()), len(events)
+
+
+def _any(conditions: Any) -> Any:
+    return reduce(lambda a, b: a | b, conditions)

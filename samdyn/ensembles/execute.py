@@ -1,0 +1,147 @@
+"""Carrying chunks out: threads or any executor, progress, interruption, a store to resume from."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import threading
+import warnings
+import zipfile
+from collections.abc import Callable, Iterator
+from concurrent.futures import (
+    FIRST_COMPLETED,
+    Executor,
+    Future,
+    ThreadPoolExecutor,
+    wait,
+)
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from samdyn.ensembles.chunk import Chunk, Outcome, run
+
+_DELAY = 1.0
+"""Seconds before a progress bar appears: short runs show none."""
+
+_LOOK = 0.2
+"""Seconds between two looks at whether the user interrupted."""
+
+
+def cores() -> int:
+    """The processors this process may use."""
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:
+        return os.cpu_count() or 1
+
+
+def execute(
+    chunks: Iterator[tuple[int, int, Chunk]],
+    total: int,
+    collect: Callable[[int, int, Outcome], None],
+    *,
+    threads: int | None,
+    executor: Executor | None,
+    progress: bool,
+    store: Path | None,
+) -> bool:
+    """Run chunks and hand each outcome to ``collect``.
+
+    Parameters
+    ----------
+    chunks : iterator of (first, last, Chunk)
+        The particles a chunk holds, and the chunk. Taken only as fast as they are worked off.
+    total : int
+        Particles in all, for the progress bar.
+    collect : callable
+        Called in the calling thread with (first, last, outcome).
+
+    Returns
+    -------
+    bool
+        False if the user interrupted: then running chunks hand in what they have.
+    """
+    workers = threads or cores()
+    stopped = threading.Event()
+    own = ThreadPoolExecutor(workers) if executor is None else None
+    pool: Executor = own or executor  # type: ignore[assignment]
+    waiting: dict[Future, tuple[int, int, Chunk]] = {}
+    bar = tqdm(total=total, unit=" particles", disable=not progress, delay=_DELAY, leave=False)
+
+    def submit() -> bool:
+        for first, last, chunk in chunks:
+            kept = _kept(store, chunk)
+            if kept is None:
+                arguments = (chunk, stopped) if own else (chunk,)
+                waiting[pool.submit(run, *arguments)] = (first, last, chunk)
+                return True
+            collect(first, last, kept)
+            bar.update(last - first)
+        return False
+
+    def harvest(future: Future) -> None:
+        first, last, chunk = waiting.pop(future)
+        outcome = future.result()
+        if outcome.reached >= chunk.steps:
+            _keep(store, chunk, outcome)
+        collect(first, last, outcome)
+        bar.update(last - first)
+
+    def work() -> None:
+        while len(waiting) < 2 * workers and submit():
+            pass
+        while waiting:
+            for future in wait(waiting, _LOOK, FIRST_COMPLETED).done:
+                harvest(future)
+                submit()
+
+    try:
+        work()
+        return True
+    except KeyboardInterrupt:
+        stopped.set()
+        for future in [future for future in waiting if future.cancel()]:
+            waiting.pop(future)
+        for future in list(waiting):
+            # a worker process may have been interrupted too; what it had is lost
+            with suppress(KeyboardInterrupt):
+                harvest(future)
+        return False
+    finally:
+        stopped.set()
+        bar.close()
+        if own:
+            own.shutdown()
+
+
+def _kept(store: Path | None, chunk: Chunk) -> Outcome | None:
+    """The outcome of a chunk that an earlier run finished."""
+    if store is None:
+        return None
+    path = store / f"{chunk.key}.npz"
+    if not path.exists():
+        return None
+    try:
+        with path.open("rb") as file, np.load(file) as saved:
+            arrays = {name: saved[name] for name in Outcome._fields}
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile):
+        warnings.warn(f"{path} cannot be read; its particles are run again", stacklevel=2)
+        return None
+    return Outcome(**arrays | {"reached": int(arrays["reached"])})
+
+
+def _keep(store: Path | None, chunk: Chunk, outcome: Outcome) -> None:
+    """Write an outcome whole or not at all."""
+    if store is None:
+        return
+    store.mkdir(parents=True, exist_ok=True)
+    descriptor, temporary = tempfile.mkstemp(dir=store, suffix=".tmp")
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            np.savez(file, **outcome._asdict())
+        os.replace(temporary, store / f"{chunk.key}.npz")
+    finally:
+        Path(temporary).unlink(missing_ok=True)

@@ -1,0 +1,103 @@
+"""What one kernel computes: a step, the events and the running statistics, as one program."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import sympy
+
+from samdyn.ensembles.events import Event, Moment
+from samdyn.program import Program, trace
+from samdyn.readings.writer import Layout, write
+from samdyn.systems.map import Map
+from samdyn.words import Point, maximum, minimum
+
+SUMS = {"mean": 0.0, "scatter": 0.0, "min": np.inf, "max": -np.inf}
+"""The running sums of one statistic, and their values before the first count."""
+
+
+class Kernel(NamedTuple):
+    """A program with its layout, and the thresholds of its events."""
+
+    program: Program
+    layout: Layout
+    thresholds: dict[str, float]
+    title: str
+
+    @property
+    def source(self) -> str:
+        """The module to compile."""
+        return write(self.program, self.layout, self.title)
+
+
+def build(
+    system: Map,
+    events: Sequence[Event],
+    statistics: Mapping[str, sympy.Expr],
+    rows: tuple[str, ...] = (),
+) -> Kernel:
+    """Trace a map with its events and statistics.
+
+    Parameters
+    ----------
+    system : Map
+        Of one algorithm.
+    events : sequence of Event
+    statistics : mapping from name to expression
+        Quantities whose mean, variance and extremes are kept.
+    rows : tuple of str
+        All scalars of the state, where that is more than the map has: in a phase of a switch
+        without momentum the velocity is 0.
+    """
+    rows = rows or system.rows
+    thresholds = {
+        f"event{k}_{name}": value
+        for k, event in enumerate(events)
+        for name, value in event.numbers().items()
+    }
+    conditions = [event.prepare(system) for event in events]
+    layout = Layout(
+        state=rows,
+        sums=(("count",) if statistics else ())
+        + tuple(f"{name}_{sum_}" for name in statistics for sum_ in SUMS),
+        numbers=(*system.numbers, *thresholds),
+        events=len(events),
+    )
+
+    def definition(*values: Any) -> list[Any]:
+        named = dict(zip(layout.inputs, values, strict=True))
+        numbers = {name: named[name] for name in system.numbers}
+        moved = system.step([named[name] for name in system.rows], numbers)
+        d = len(system.coordinates)
+        moment = Moment(system, Point(values[:d]), Point(moved[:d]), numbers)
+        sums = _count(moment, statistics, values[len(rows) : len(rows) + len(layout.sums)])
+        hits = [
+            condition(moment, {name: named[f"event{k}_{name}"] for name in event.numbers()})
+            for k, (event, condition) in enumerate(zip(events, conditions, strict=True))
+        ]
+        after = dict(zip(system.rows, moved, strict=True))
+        return [*(after.get(name, 0.0) for name in rows), *sums, *hits]
+
+    title = (
+        f"{type(system.algorithm).__name__} on {system.loss.name or str(system.loss.expression)}"
+    )
+    safe = title.replace("\\", "").replace('"', "'")[:90]
+    return Kernel(trace(definition, layout.inputs), layout, thresholds, safe)
+
+
+def _count(moment: Moment, statistics: Mapping[str, sympy.Expr], sums: Sequence[Any]) -> list[Any]:
+    """The sums with this moment counted in (Welford's recurrence)."""
+    if not statistics:
+        return []
+    count = sums[0] + 1.0
+    counted = [count]
+    for k, expression in enumerate(statistics.values()):
+        mean, scatter, low, high = sums[1 + 4 * k : 5 + 4 * k]
+        value = moment.evaluate(expression)
+        gap = value - mean
+        mean = mean + gap / count
+        scatter = scatter + gap * (value - mean)
+        counted += [mean, scatter, minimum(value, low), maximum(value, high)]
+    return counted

@@ -1,0 +1,219 @@
+"""A run before it is run: checked, broadcast, traced and cut into chunks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import psutil
+import sympy
+import xarray as xr
+
+from samdyn.algorithms import Switch
+from samdyn.ensembles.axes import Axes, lay_out
+from samdyn.ensembles.chunk import Chunk, Leg
+from samdyn.ensembles.events import EXTRA_NAMES, Event, checked_events, read_formula
+from samdyn.ensembles.kernel import SUMS, Kernel, build
+from samdyn.ensembles.points import checked_points
+from samdyn.losses.formula import FormulaError, check_name
+from samdyn.readings import kernels
+from samdyn.systems.map import Map
+
+_LARGEST_CHUNK = 16_384
+_SHARE = 0.8
+"""The part of the free memory that a result may take."""
+
+
+class Phase(NamedTuple):
+    """One kernel, and the steps through which it acts."""
+
+    first: int
+    stop: int
+    system: Map
+    kernel: Kernel
+    source: str
+
+
+class Plan(NamedTuple):
+    """All that a run needs.
+
+    Attributes
+    ----------
+    events : tuple of Event
+        The first ``watched`` are the user's, in order.
+    vectors : tuple of str
+        The vectors of the state besides the weights that are kept in the result.
+    times : ndarray or None
+        Steps at which the state is recorded.
+    """
+
+    system: Map
+    points: xr.DataArray
+    steps: int
+    after: int
+    times: np.ndarray | None
+    events: tuple[Event, ...]
+    watched: int
+    statistics: dict[str, sympy.Expr]
+    phases: tuple[Phase, ...]
+    axes: Axes
+    vectors: tuple[str, ...]
+    chunk: int
+
+    @property
+    def kept(self) -> int:
+        """Scalars of the state that are kept."""
+        return len(self.system.coordinates) * (1 + len(self.vectors))
+
+    @property
+    def sums(self) -> int:
+        """Running sums of each particle."""
+        return len(self.phases[0].kernel.layout.sums)
+
+    @property
+    def recorded(self) -> int:
+        """How many times the state is recorded."""
+        return 0 if self.times is None else len(self.times)
+
+    def chunks(self) -> Iterator[tuple[int, int, Chunk]]:
+        """The particles' numbers from first to last, and the work on them."""
+        for first in range(0, self.axes.particles, self.chunk):
+            last = min(first + self.chunk, self.axes.particles)
+            yield first, last, self._chunk(first, last)
+
+    def _chunk(self, first: int, last: int) -> Chunk:
+        def take(prefix: Any, names: Any) -> list[Any]:
+            return [self.axes.take(f"{prefix}:{name}", first, last) for name in names]
+
+        w = np.array(
+            [np.broadcast_to(x, last - first) for x in take("x0", self.system.coordinates)]
+        )
+        algorithm = self.system.algorithm
+        return Chunk(
+            legs=tuple(
+                Leg(
+                    phase.source,
+                    phase.kernel.layout,
+                    phase.first,
+                    phase.stop,
+                    (*take(k, phase.system.numbers), *phase.kernel.thresholds.values()),
+                )
+                for k, phase in enumerate(self.phases)
+            ),
+            w=w,
+            steps=self.steps,
+            after=self.after,
+            times=np.array([] if self.times is None else self.times, np.int64),
+            recorded=self.kept,
+            reset=isinstance(algorithm, Switch) and algorithm.momentum == "reset",
+            loss=self.system.loss.program(0),
+            constants=tuple(take(0, self.system.loss.constants)),
+        )
+
+
+def make_plan(
+    system: Map,
+    x0: Any,
+    steps: int,
+    record: int | Sequence[int] | np.ndarray | None,
+    until: Event | Sequence[Event],
+    statistics: Mapping[str, str],
+    after: int,
+    state: bool,
+    chunk: int | None,
+) -> Plan:
+    """Check a request and lay it out; see `samdyn.simulate` for the arguments and refusals."""
+    if not isinstance(system, Map):
+        raise TypeError(f"system must be a samdyn.Map(loss, algorithm), got {system!r}")
+    steps = whole("steps", steps, 0)
+    times = _times(record, steps)
+    events, watched = checked_events(until)
+    points = checked_points(x0, system.coordinates)
+    formulas = {
+        _statistic_name(name, system): read_formula(text, system, f"statistic {name}")
+        for name, text in statistics.items()
+    }
+    maps = [(first, one) for first, one in system.phases if first < max(steps, 1)]
+    axes = lay_out(
+        {f"{k}:{name}": v for k, (_, one) in enumerate(maps) for name, v in one.numbers.items()},
+        points,
+        system.coordinates,
+    )
+    vectors = tuple(dict.fromkeys(name for _, one in maps for name in one.vectors))
+    rows = system.coordinates + tuple(f"{v}_{x}" for v in vectors for x in system.coordinates)
+    kept = len(rows) if state else len(system.coordinates)
+    sums = (1 + len(SUMS) * len(formulas)) if formulas else 0
+    _refuse_too_large(axes.particles, 0 if times is None else len(times), kept, sums)
+    built = [build(one, events, formulas, rows) for _, one in maps]
+    stops = [*(first for first, _ in maps[1:]), steps]
+    phases = tuple(
+        Phase(first, stop, one, kernel, kernel.source)
+        for (first, one), stop, kernel in zip(maps, stops, built, strict=True)
+    )
+    for phase in phases:
+        kernels.load(phase.source)
+    return Plan(
+        system=system,
+        points=points,
+        steps=steps,
+        after=whole("after", after, 0),
+        times=times,
+        events=events,
+        watched=watched,
+        statistics=formulas,
+        phases=phases,
+        axes=axes,
+        vectors=vectors if state else (),
+        chunk=_chunk_size(chunk, axes.particles),
+    )
+
+
+def whole(name: str, value: Any, smallest: int) -> int:
+    """A whole number not below ``smallest``, or a refusal."""
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < smallest:
+        raise ValueError(f"{name} must be a whole number >= {smallest}, got {value!r}")
+    return int(value)
+
+
+def _times(record: int | Sequence[int] | np.ndarray | None, steps: int) -> np.ndarray | None:
+    if record is None:
+        return None
+    if np.ndim(record) == 0:
+        return np.arange(0, steps + 1, whole("record", record, 1), dtype=np.int64)
+    times = np.asarray(record)
+    if times.ndim != 1 or times.size == 0 or not np.issubdtype(times.dtype, np.integer):
+        raise ValueError(f"record must be a whole number or a sequence of steps, got {record!r}")
+    if times.min() < 0 or times.max() > steps:
+        worst = times.min() if times.min() < 0 else times.max()
+        raise ValueError(f"record asks for step {worst}, but the run goes from 0 to {steps}")
+    if np.any(np.diff(times) <= 0):
+        raise ValueError("record must be increasing steps, each once")
+    return times.astype(np.int64)
+
+
+def _statistic_name(name: str, system: Map) -> str:
+    check_name(name)
+    if name in (*system.coordinates, *EXTRA_NAMES, "final", "w"):
+        raise FormulaError(f"statistic {name!r} has the name of something else; choose another")
+    return name
+
+
+def _chunk_size(chunk: int | None, count: int) -> int:
+    if chunk is not None:
+        return whole("chunk", chunk, 1)
+    # enough chunks to share out evenly, by a rule that knows no number of threads: a store
+    # must find the same chunks again on another machine
+    even = -(-count // 32)
+    return min(_LARGEST_CHUNK, max(64, -(-even // 64) * 64))
+
+
+def _refuse_too_large(count: int, times: int, rows: int, sums: int) -> None:
+    needed = count * (8 * (times * (rows + 1) + rows + 1 + sums) + 8 + 2)
+    free = psutil.virtual_memory().available
+    if needed > _SHARE * free:
+        remedy = "record fewer steps (record=)" if times > 1 else "run fewer particles at a time"
+        raise MemoryError(
+            f"the result of {count} particles with {times} recorded steps takes "
+            f"{needed / 2**30:.1f} GiB, but {free / 2**30:.1f} GiB are free; {remedy}"
+        )

@@ -1,0 +1,192 @@
+"""The result of a run: arrays filled chunk by chunk, handed over as an xarray.Dataset."""
+
+from __future__ import annotations
+
+import json
+import platform
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+import numba
+import numpy as np
+import xarray as xr
+
+from samdyn.ensembles.chunk import Outcome
+from samdyn.ensembles.events import REASONS
+from samdyn.ensembles.plan import Plan
+from samdyn.readings import kernels
+from samdyn.version import VERSION
+
+_LATEX = {
+    "lr": (r"\eta", "learning rate"),
+    "rho": (r"\rho", "ascent radius"),
+    "momentum": (r"\beta", "momentum"),
+    "weight_decay": (r"\lambda", "weight decay"),
+    "alpha": (r"\alpha", "share of the way kept by lookahead"),
+    "eta": (r"\epsilon", "size added to each weight by ASAM"),
+}
+
+
+class Gathered(NamedTuple):
+    """Arrays over all particles, in the order of the flattened dimensions.
+
+    ``w`` has shape (n, times, rows) and ``final`` (n, rows), rows being the scalars of the state
+    that are kept.
+    """
+
+    w: np.ndarray
+    loss: np.ndarray
+    final: np.ndarray
+    final_loss: np.ndarray
+    steps: np.ndarray
+    code: np.ndarray
+    interrupted: np.ndarray
+    sums: np.ndarray
+
+    @classmethod
+    def empty(cls, n: int, times: int, rows: int, sums: int) -> Gathered:
+        """Room for n particles; what is never filled stays NaN and counts as interrupted."""
+        return cls(
+            w=np.full((n, times, rows), np.nan),
+            loss=np.full((n, times), np.nan),
+            final=np.full((n, rows), np.nan),
+            final_loss=np.full(n, np.nan),
+            steps=np.zeros(n, np.int64),
+            code=np.zeros(n, np.int8),
+            interrupted=np.ones(n, bool),
+            sums=np.full((sums, n), np.nan),
+        )
+
+    def put(self, first: int, last: int, outcome: Outcome, steps: int) -> None:
+        """Fill in a chunk's particles."""
+        rows = self.final.shape[1]
+        here = slice(first, last)
+        self.w[here] = np.moveaxis(outcome.record[:, :rows], 2, 0)
+        self.loss[here] = outcome.record_loss.T
+        self.final[here] = outcome.z[:rows].T
+        self.final_loss[here] = outcome.loss
+        self.steps[here] = outcome.ended
+        self.code[here] = outcome.code
+        self.interrupted[here] = (outcome.code == 0) & (outcome.reached < steps)
+        self.sums[:, here] = outcome.sums
+
+
+def dataset(plan: Plan, gathered: Gathered, recipe: dict[str, Any], seconds: float) -> xr.Dataset:
+    """Name, shape and describe the arrays of a run; see `samdyn.simulate`."""
+    result = xr.Dataset(
+        {
+            **_states(plan, gathered),
+            **_endings(plan, gathered),
+            **_statistics(plan, gathered),
+        },
+        coords=_coordinates(plan),
+    )
+    loss = plan.system.loss
+    result.attrs = {
+        "title": plan.phases[-1].kernel.title,
+        "formula": recipe["loss"]["formula"],
+        "latex": loss.latex,
+        "algorithm": repr(plan.system.algorithm),
+        "initial_points": json.dumps({str(k): str(v) for k, v in plan.points.attrs.items()}),
+        "recipe": json.dumps(recipe),
+        "kernels": " ".join(kernels.key(phase.source) for phase in plan.phases),
+        "samdyn": VERSION,
+        "numpy": np.__version__,
+        "numba": numba.__version__,
+        "python": platform.python_version(),
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "seconds": seconds,
+    }
+    return result
+
+
+def _states(plan: Plan, gathered: Gathered) -> dict[str, Any]:
+    dims, shape, d = plan.axes.dims, plan.axes.shape, len(plan.system.coordinates)
+    variables: dict[str, Any] = {}
+    for k, name in enumerate(("w", *plan.vectors)):
+        rows = slice(k * d, (k + 1) * d)
+        called = "weights" if name == "w" else name
+        if plan.times is not None:
+            values = gathered.w[..., rows].reshape(*shape, plan.recorded, d)
+            about = _about(f"{called} at the recorded steps", name)
+            variables[name] = ((*dims, "time", "coord"), values, about)
+        values = gathered.final[:, rows].reshape(*shape, d)
+        about = _about(f"{called} at the end of the run", name)
+        variables["final" if name == "w" else f"final_{name}"] = ((*dims, "coord"), values, about)
+    if plan.times is not None:
+        about = _about("loss at the recorded steps", "L")
+        values = gathered.loss.reshape(*shape, plan.recorded)
+        variables["loss"] = ((*dims, "time"), values, about)
+    about = _about("loss at the end of the run", "L")
+    variables["final_loss"] = (dims, gathered.final_loss.reshape(shape), about)
+    return variables
+
+
+def _endings(plan: Plan, gathered: Gathered) -> dict[str, Any]:
+    dims, shape = plan.axes.dims, plan.axes.shape
+    code = gathered.code
+    reasons = np.array([0, *(REASONS.index(event.reason) for event in plan.events)], np.int8)
+    interrupted = np.int8(REASONS.index("interrupted"))
+    reason = np.where(gathered.interrupted, interrupted, reasons[code])
+    which = np.where(code <= plan.watched, code - 1, -1).astype(np.int8)
+    return {
+        "steps": (
+            dims,
+            gathered.steps.reshape(shape),
+            {"long_name": "steps taken", "units": "step", "latex": "t"},
+        ),
+        "reason": (
+            dims,
+            reason.reshape(shape),
+            {
+                "long_name": "why the run ended",
+                "flag_values": np.arange(len(REASONS), dtype=np.int8),
+                "flag_meanings": " ".join(REASONS),
+            },
+        ),
+        "which": (
+            dims,
+            which.reshape(shape),
+            {"long_name": "place in until of the event that ended the run, or -1"},
+        ),
+    }
+
+
+def _statistics(plan: Plan, gathered: Gathered) -> dict[str, Any]:
+    variables: dict[str, Any] = {}
+    for k, name in enumerate(plan.statistics):
+        count = gathered.sums[0]
+        mean, scatter, low, high = gathered.sums[1 + 4 * k : 5 + 4 * k]
+        with np.errstate(invalid="ignore", divide="ignore"):
+            known = {"mean": mean, "variance": scatter / count, "min": low, "max": high}
+        for what, values in known.items():
+            counted = np.where(count > 0, values, np.nan).reshape(plan.axes.shape)
+            about = _about(f"{what} of {name} while running", name)
+            variables[f"{name}_{what}"] = (plan.axes.dims, counted, about)
+    return variables
+
+
+def _coordinates(plan: Plan) -> dict[str, Any]:
+    axes, names = plan.axes, plan.system.coordinates
+    known: dict[str, Any] = {"coord": list(names)}
+    for dim, values in axes.coordinates.items():
+        known[dim] = (dim, values, _number_about(dim))
+    for name, (dims, values) in axes.arrays.items():
+        plain = name.rsplit(":", 1)[-1]
+        if dims and not name.startswith("x0:") and dims != (plain,):
+            known[plain] = (dims, values, _number_about(plain))
+    if plan.times is not None:
+        about = {"long_name": "step", "units": "step", "latex": "t"}
+        known["time"] = ("time", plan.times, about)
+    dims = tuple(str(dim) for dim in plan.points.dims)
+    known["x0"] = (dims, plan.points.values, _about("initial weights", "w_0"))
+    return known
+
+
+def _about(long_name: str, latex: str) -> dict[str, str]:
+    return {"long_name": long_name, "units": "1", "latex": latex}
+
+
+def _number_about(name: str) -> dict[str, str]:
+    latex, long_name = _LATEX.get(name, (name, name))
+    return _about(long_name, latex)

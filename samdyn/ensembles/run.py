@@ -1,0 +1,225 @@
+"""simulate: an ensemble of particles through a map."""
+
+from __future__ import annotations
+
+import json
+import time
+import warnings
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Executor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from samdyn.ensembles.events import Event
+from samdyn.ensembles.execute import execute
+from samdyn.ensembles.plan import Plan, make_plan, whole
+from samdyn.ensembles.recipe import (
+    RecipeError,
+    build_algorithm,
+    build_event,
+    build_loss,
+    build_points,
+    describe_algorithm,
+    describe_event,
+    describe_loss,
+    only,
+)
+from samdyn.ensembles.result import Gathered, dataset
+from samdyn.systems.map import Map
+
+_ENTRIES = ("x0", "steps", "record", "until", "statistics", "after", "state")
+
+
+def simulate(
+    system: Map,
+    x0: Any,
+    steps: int,
+    *,
+    record: int | Sequence[int] | np.ndarray | None = None,
+    until: Event | Sequence[Event] = (),
+    statistics: Mapping[str, str] | None = None,
+    after: int = 0,
+    state: bool = False,
+    threads: int | None = None,
+    executor: Executor | None = None,
+    chunk: int | None = None,
+    progress: bool = True,
+    store: str | Path | None = None,
+) -> xr.Dataset:
+    """Run an ensemble: every initial point with every value of every number.
+
+    Each array among the hyperparameters and the loss's constants becomes a dimension named after
+    it; an ``xarray.DataArray`` keeps its own dimensions, so that numbers can vary together, or
+    with the particles. No trajectory is stored unless asked for.
+
+    Parameters
+    ----------
+    system : Map
+    x0 : array_like, shape (d,) or (n, d), or DataArray
+        Initial points: one, n of them (dimension ``particle``), or those of `samdyn.grid`.
+    steps : int
+        Number of steps, at least 0.
+    record : int, sequence of int or None, default None
+        Record the weights every so many steps, 0 included, or at exactly these steps. None: the
+        final state only.
+    until : event or sequence of events, default ()
+        `Escape`, `Converged`, `Diverged`. Each is watched before every step and after the last;
+        the first that holds ends the particle's run and freezes it. If two hold at once, the
+        one given first counts. A coordinate that is not finite always ends a run.
+    statistics : mapping from name to formula, optional
+        Quantities of the variables, the constants, ``loss`` and ``grad_norm`` whose mean,
+        variance, minimum and maximum over the steps are kept without storing the steps.
+    after : int, default 0
+        The first step at which statistics count.
+    state : bool, default False
+        Whether the algorithm's own vectors (``velocity``) come along.
+    threads : int, optional
+        Default: as many as the process has processors. The result does not depend on it.
+    executor : concurrent.futures.Executor, optional
+        Where the chunks are run instead of threads of this process.
+    chunk : int, optional
+        Particles in a chunk. The result does not depend on it.
+    progress : bool, default True
+        Show a progress bar on runs longer than a second.
+    store : path, optional
+        A folder in which each finished chunk is kept. The same call takes up what it finds
+        there: an interrupted run goes on where it was.
+
+    Returns
+    -------
+    xarray.Dataset
+        Dimensions: the swept numbers, then ``particle`` or the grid's own, ``time``, ``coord``.
+        Variables ``w`` (…, time, coord) and ``loss`` (…, time) if recorded, ``final``
+        (…, coord), ``final_loss``, ``steps`` taken, ``reason`` (a code with CF flag meanings)
+        and ``which`` (the place in ``until`` of the event that ended the run, or -1). The
+        attributes hold the recipe: `samdyn.rerun` follows it again.
+
+        After Ctrl-C the particles that were not finished have reason ``interrupted``.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is refused; one sentence says why and what would be right.
+    MemoryError
+        If the result would not fit in memory.
+
+    Examples
+    --------
+    >>> import samdyn as sd
+    >>> saddle = sd.Loss("x**2/2 - y**2/2 + y**4/4")
+    >>> run = sd.simulate(sd.Map(saddle, sd.SAM(lr=0.05, rho=[0.0, 0.5])), [0.3, 0.01], 1000)
+    >>> run.final.dims
+    ('rho', 'coord')
+    >>> run.final.sel(rho=0.0).values.round(6)
+    array([0., 1.])
+    """
+    began = time.perf_counter()
+    threads = None if threads is None else whole("threads", threads, 1)
+    plan = make_plan(system, x0, steps, record, until, statistics or {}, after, state, chunk)
+    gathered = Gathered.empty(plan.axes.particles, plan.recorded, plan.kept, plan.sums)
+    complete = execute(
+        plan.chunks(),
+        plan.axes.particles,
+        lambda first, last, outcome: gathered.put(first, last, outcome, plan.steps),
+        threads=threads,
+        executor=executor,
+        progress=progress,
+        store=None if store is None else Path(store),
+    )
+    if not complete:
+        done = int(np.sum(~gathered.interrupted))
+        warnings.warn(
+            f"interrupted: {done} of {plan.axes.particles} particles finished; the others have "
+            "reason 'interrupted'",
+            stacklevel=2,
+        )
+    written = _recipe(plan)
+    written["simulate"] |= {
+        "record": None if plan.times is None else _plain_record(record),
+        "statistics": dict(statistics or {}),
+        "state": state,
+    }
+    return dataset(plan, gathered, written, time.perf_counter() - began)
+
+
+def rerun(run: xr.Dataset, **options: Any) -> xr.Dataset:
+    """Run again what a result's recipe says, from the same initial points.
+
+    Parameters
+    ----------
+    run : Dataset
+        A result of `simulate`, perhaps read back from a file.
+    **options
+        Passed to `simulate`: threads, executor, progress, store, or others to override.
+
+    Raises
+    ------
+    RecipeError
+        If the loss or the algorithm was a Python function, which a recipe cannot hold.
+
+    Examples
+    --------
+    >>> import samdyn as sd
+    >>> run = sd.simulate(sd.Map(sd.Loss("x**2"), sd.GD(lr=0.1)), [1.0], 10)
+    >>> bool((rerun(run).final == run.final).all())
+    True
+    """
+    if "recipe" not in run.attrs:
+        raise RecipeError("the dataset has no attribute 'recipe': it is no result of simulate")
+    written = json.loads(run.attrs["recipe"])
+    x0 = run["x0"].reset_coords(drop=True)
+    written["simulate"]["x0"] = x0.assign_coords(
+        {dim: run[dim] for dim in x0.dims if dim in run.coords}
+    )
+    return follow(written, **options)
+
+
+def follow(written: Mapping[str, Any], **options: Any) -> xr.Dataset:
+    """Run what a recipe says: tables ``loss``, ``algorithm`` and ``simulate``.
+
+    Parameters
+    ----------
+    written : mapping
+        As a TOML file or a result's attribute holds it. ``simulate`` takes x0, steps, record,
+        until, statistics, after and state.
+    **options
+        Passed to `simulate`, before what is written.
+
+    Raises
+    ------
+    RecipeError
+        If a table or an entry is missing or unknown.
+    """
+    only(written, ("loss", "algorithm", "simulate"), "the recipe")
+    for table in ("loss", "algorithm", "simulate"):
+        if not isinstance(written.get(table), Mapping):
+            raise RecipeError(f"the recipe needs a table [{table}]")
+    given = dict(written["simulate"])
+    only(given, _ENTRIES, "[simulate]")
+    for entry in ("x0", "steps"):
+        if entry not in given:
+            raise RecipeError(f"[simulate] needs an entry {entry}")
+    system = Map(build_loss(written["loss"]), build_algorithm(written["algorithm"]))
+    x0 = given.pop("x0")
+    points = x0 if isinstance(x0, xr.DataArray) else build_points(x0)
+    given["until"] = [build_event(event) for event in given.get("until", ())]
+    return simulate(system, points, **{**given, **options})
+
+
+def _recipe(plan: Plan) -> dict[str, Any]:
+    return {
+        "loss": describe_loss(plan.system.loss),
+        "algorithm": describe_algorithm(plan.system.algorithm),
+        "simulate": {
+            "steps": plan.steps,
+            "until": [describe_event(event) for event in plan.events[: plan.watched]],
+            "after": plan.after,
+        },
+    }
+
+
+def _plain_record(record: Any) -> int | list[int]:
+    return int(record) if np.ndim(record) == 0 else [int(step) for step in record]

@@ -1,0 +1,1 @@
+"""Dynamical systems: an algorithm on a loss."""

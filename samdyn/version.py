@@ -1,0 +1,3 @@
+"""The version, which names compiled kernels and results too."""
+
+VERSION = "0.1.0"

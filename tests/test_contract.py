@@ -1,0 +1,273 @@
+"""Every algorithm in every reading, against plain loops in 40 digits."""
+
+from functools import cache
+from typing import NamedTuple
+
+import mpmath
+import naive
+import numpy as np
+import pytest
+
+import samdyn as sd
+from samdyn import losses
+from samdyn.words import unit
+
+STEPS = 50
+
+
+class Case(NamedTuple):
+    """An algorithm and its twin, each as a function of (lr, rho)."""
+
+    make: object
+    twin: object
+
+
+@sd.algorithm
+def signed_sam(grad, w, v, *, lr, rho, keep=0.5):
+    """An algorithm as a user may write it: SAM that ascends against its own memory."""
+    g = grad(w - rho * unit(v))
+    v = keep * v + (1.0 - keep) * g
+    return w - lr * v, v
+
+
+def signed_sam_twin(lr, rho, keep=0.5):
+    v = []
+
+    def rule(grad, w):
+        nonlocal v
+        v = v or [mpmath.mpf(0)] * len(w)
+        size = naive.length(v) or mpmath.mpf(1)
+        g = grad([w[i] - rho * v[i] / size for i in range(len(w))])
+        v = [keep * v[i] + (1 - keep) * g[i] for i in range(len(w))]
+        return [w[i] - lr * v[i] for i in range(len(w))]
+
+    return rule
+
+
+def sam_twin(rho, update):
+    return naive.on(lambda grad, w: naive.sam_gradient(grad, w, rho), update)
+
+
+CASES = {
+    "gd": Case(lambda lr, rho: sd.GD(lr=lr), lambda lr, rho: naive.sgd(lr)),
+    "momentum": Case(
+        lambda lr, rho: sd.GD(lr=lr, momentum=0.8), lambda lr, rho: naive.sgd(lr, momentum=0.8)
+    ),
+    "nesterov": Case(
+        lambda lr, rho: sd.GD(lr=lr, momentum=0.8, nesterov=True),
+        lambda lr, rho: naive.sgd(lr, momentum=0.8, nesterov=True),
+    ),
+    "decay": Case(
+        lambda lr, rho: sd.GD(lr=lr, weight_decay=0.1),
+        lambda lr, rho: naive.sgd(lr, weight_decay=0.1),
+    ),
+    "sam": Case(
+        lambda lr, rho: sd.SAM(lr=lr, rho=rho), lambda lr, rho: sam_twin(rho, naive.sgd(lr))
+    ),
+    "sam momentum decay": Case(
+        lambda lr, rho: sd.SAM(lr=lr, rho=rho, momentum=0.8, weight_decay=0.1),
+        lambda lr, rho: sam_twin(rho, naive.sgd(lr, momentum=0.8, weight_decay=0.1)),
+    ),
+    "sam decay in ascent": Case(
+        lambda lr, rho: sd.SAM(lr=lr, rho=rho, weight_decay=0.1, decay_in_ascent=True),
+        lambda lr, rho: naive.on(
+            lambda grad, w: naive.sam_gradient(naive.decayed(grad, 0.1), w, rho), naive.sgd(lr)
+        ),
+    ),
+    "sam 3 ascents": Case(
+        lambda lr, rho: sd.SAM(lr=lr, rho=rho, ascent_steps=3),
+        lambda lr, rho: naive.on(
+            lambda grad, w: naive.several_ascents_gradient(grad, w, rho, 3), naive.sgd(lr)
+        ),
+    ),
+    "usam": Case(
+        lambda lr, rho: sd.USAM(lr=lr, rho=lr),
+        lambda lr, rho: naive.on(
+            lambda grad, w: naive.usam_gradient(grad, w, lr), naive.sgd(lr)
+        ),
+    ),
+    "usam momentum": Case(
+        lambda lr, rho: sd.USAM(lr=lr, rho=lr, momentum=0.8),
+        lambda lr, rho: naive.on(
+            lambda grad, w: naive.usam_gradient(grad, w, lr), naive.sgd(lr, momentum=0.8)
+        ),
+    ),
+    "asam": Case(
+        lambda lr, rho: sd.ASAM(lr=lr, rho=rho, eta=0.02),
+        lambda lr, rho: naive.on(
+            lambda grad, w: naive.asam_gradient(grad, w, rho, 0.02), naive.sgd(lr)
+        ),
+    ),
+    "lookahead": Case(
+        lambda lr, rho: sd.Lookahead(sd.SAM(lr=lr, rho=rho), k=2, alpha=0.4),
+        lambda lr, rho: naive.lookahead(sam_twin(rho, naive.sgd(lr)), 2, 0.4),
+    ),
+    "lookahead momentum": Case(
+        lambda lr, rho: sd.Lookahead(sd.SAM(lr=lr, rho=rho, momentum=0.5), k=2, alpha=0.4),
+        lambda lr, rho: naive.lookahead(sam_twin(rho, naive.sgd(lr, momentum=0.5)), 2, 0.4),
+    ),
+    "written": Case(lambda lr, rho: signed_sam(lr=lr, rho=rho), signed_sam_twin),
+}
+
+
+class Setting(NamedTuple):
+    """A loss with a start, a step length that 50 steps survive, and a radius that matters."""
+
+    loss: sd.Loss
+    start: np.ndarray
+    lr: float
+    rho: float
+
+
+@cache
+def setting(make_loss):
+    loss = make_loss()
+    low, high = np.transpose(loss.box)
+    points = np.random.default_rng(1).uniform(low, high, (64, loss.dimension))
+    steepest = np.abs(np.linalg.eigvalsh(loss.hessian(points))).max()
+    # from the highest point there is far to go, and an unbounded loss is not left in 50 steps
+    start = points[np.argmax(loss.value(points))]
+    return Setting(loss, start, 0.03 / float(steepest), 0.02 * float(np.min(high - low)))
+
+
+@cache
+def gradient(make_loss):
+    return naive.gradient(setting(make_loss).loss)
+
+
+def expected(make_loss, case, steps=STEPS):
+    """The exact trajectory, and the error that a reading in float64 may have.
+
+    The loops once more in 20 digits show by how much a step's rounding grows: on most losses it
+    does not, and 1e-12 is asked for. Where more than three digits are lost on the way (in the
+    sums of the gradient, or because trajectories part), as many more are granted.
+    """
+    _, start, lr, rho = setting(make_loss)
+    exact, rounded = (
+        np.array(
+            naive.trajectory(
+                case.twin(lr, rho), gradient(make_loss), start, steps, digits
+            ),
+            dtype=object,
+        )
+        for digits in (40, 20)
+    )
+    scale = max(float(x) for x in np.abs(exact).flat)
+    lost = float(np.max(np.abs(exact - rounded))) / scale / 1e-20
+    assert lost < 1e5, "the comparison says nothing: choose another start"
+    return exact.astype(float), 1e-12 * scale * max(1.0, lost / 1e3)
+
+
+@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("make_loss", losses.LIBRARY, ids=lambda make: make.__name__)
+def test_numpy_reading_equals_the_naive_loop(make_loss, name):
+    exact, tolerance = expected(make_loss, CASES[name])
+    loss, start, lr, rho = setting(make_loss)
+    system = sd.Map(loss, CASES[name].make(lr, rho))
+    for steps in (1, STEPS):
+        error = np.abs(system.apply(start, steps) - exact[steps]).max()
+        assert error <= tolerance
+    moved = np.abs(exact[STEPS] - exact[0]).max()
+    assert moved > 1e6 * tolerance, "nothing happened, so nothing was compared"
+
+
+def compiled_equals_naive(make_loss, name):
+    exact, tolerance = expected(make_loss, CASES[name])
+    loss, start, lr, rho = setting(make_loss)
+    system = sd.Map(loss, CASES[name].make(lr, rho))
+    run = sd.simulate(system, start, STEPS, record=1, progress=False)
+    assert np.abs(run.w.values - exact).max() <= tolerance
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_every_compiled_algorithm_equals_the_naive_loop(name):
+    compiled_equals_naive(losses.beale, name)
+
+
+@pytest.mark.parametrize(
+    "make_loss",
+    [losses.mueller_brown, losses.rastrigin, losses.double_well, losses.tanh_network],
+    ids=lambda make: make.__name__,
+)
+def test_compiled_kernels_equal_the_naive_loop(make_loss):
+    compiled_equals_naive(make_loss, "sam momentum decay")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("make_loss", losses.LIBRARY, ids=lambda make: make.__name__)
+def test_every_compiled_kernel_equals_the_naive_loop(make_loss, name):
+    compiled_equals_naive(make_loss, name)
+
+
+@pytest.mark.parametrize("momentum", ["keep", "reset"])
+def test_a_switch_equals_the_naive_loop(momentum):
+    loss, start, lr, rho = setting(losses.beale)
+    switch = sd.Switch(
+        [
+            (0, sd.GD(lr=lr, momentum=0.8)),
+            (20, sd.SAM(lr=lr, rho=rho, momentum=0.8)),
+            (30, sd.SAM(lr=lr, rho=rho)),
+            (40, sd.GD(lr=lr, momentum=0.8)),
+        ],
+        momentum=momentum,
+    )
+    # one loop in float64: only the velocity's fate is in question here
+    w, v, points = start, np.zeros(2), [start]
+    for t in range(STEPS):
+        if t in (30, 40) or (t == 20 and momentum == "reset"):
+            v = np.zeros(2)
+        g = loss.grad(w)
+        if 20 <= t < 40:
+            g = loss.grad(w + rho * g / np.linalg.norm(g))
+        v = (0.0 if 30 <= t < 40 else 0.8) * v + g
+        w = w - lr * v
+        points.append(w)
+    run = sd.simulate(sd.Map(loss, switch), start, STEPS, record=1, progress=False)
+    np.testing.assert_allclose(run.w, points, rtol=1e-12)
+
+
+# --- the compiled reading and NumPy's -----------------------------------------------------
+
+BITWISE = {
+    "gd on three_hump_camel": (losses.three_hump_camel, "gd"),
+    "sam on beale": (losses.beale, "sam"),
+    "sam momentum decay on beale": (losses.beale, "sam momentum decay"),
+    "lookahead on beale": (losses.beale, "lookahead"),
+    "asam on beale": (losses.beale, "asam"),
+}
+
+
+@pytest.mark.parametrize("name", BITWISE)
+@pytest.mark.parametrize("count", [1, 63, 64, 65, 1000])
+def test_compiled_equals_numpy_bit_for_bit(name, count):
+    make_loss, case = BITWISE[name]
+    loss, _, lr, rho = setting(make_loss)
+    system = sd.Map(loss, CASES[case].make(lr, rho))
+    assert system.program.is_ieee
+    low, high = np.transpose(loss.box)
+    x0 = np.random.default_rng(count).uniform(low, high, (count, loss.dimension))
+    expected = system.apply(x0, STEPS)
+    for threads in (1, 2):
+        for chunk in (None, 1, 37, 64, 100) if count > 1 else (None,):
+            run = sd.simulate(
+                system, x0, STEPS, threads=threads, chunk=chunk, progress=False
+            )
+            np.testing.assert_array_equal(run.final.values.view(np.int64), expected.view(np.int64))
+
+
+@pytest.mark.parametrize(
+    "make_loss",
+    [losses.mueller_brown, losses.rastrigin, losses.tanh_network],
+    ids=lambda make: make.__name__,
+)
+def test_compiled_is_close_to_numpy_on_transcendental_losses(make_loss):
+    loss, _, lr, rho = setting(make_loss)
+    system = sd.Map(loss, CASES["sam momentum decay"].make(lr, rho))
+    assert not system.program.is_ieee
+    low, high = np.transpose(loss.box)
+    x0 = np.random.default_rng(1).uniform(low, high, (1000, loss.dimension))
+    run = sd.simulate(system, x0, 1, progress=False)
+    # a few units in the last place of a function, in a step lr times the gradient long
+    size = np.abs(x0).max() + np.abs(run.final.values - x0).max()
+    assert np.abs(run.final.values - system.apply(x0, 1)).max() <= 8 * np.spacing(size)
