@@ -26,25 +26,25 @@ SHARE = {"NumPy": 0.005, "Numba": 0.05, "JAX": 0.1, "torch": 0.0, "C": 1.0}
 TARGETS = {"NumPy": 80.0, "Numba": 10.0, "JAX": 4.0, "C": 0.8}
 
 
-class Timed(NamedTuple):
-    """A variant of a peer, how many steps it is given, and its best rate in million a second."""
+class Variant(NamedTuple):
+    """A variant of a peer, and how many steps it is given when it is timed."""
 
     name: str
     run: peers.Run
     steps: int
 
 
-def contestants(work: works.Work, start: works.Ensemble, scale: float) -> dict[str, list[Timed]]:
-    """samdyn and each peer that can run here, with their variants."""
+def contestants(work: works.Work, start: works.Ensemble, scale: float) -> dict[str, list[Variant]]:
+    """The variants of samdyn and of each peer that can run here."""
     full = max(int(work.steps * scale), HORIZON)
-    found = {"samdyn": [Timed("", peers.samdyn(work, start)[""], full)]}
+    found = {"samdyn": [Variant("", peers.samdyn(work, start)[""], full)]}
     for name, peer in peers.ALL.items():
         steps = max(int(full * SHARE[name]), HORIZON)
-        found[name] = [Timed(label, run, steps) for label, run in peer(work, start).items()]
+        found[name] = [Variant(label, run, steps) for label, run in peer(work, start).items()]
     return {name: variants for name, variants in found.items() if variants}
 
 
-def check(everyone: dict[str, list[Timed]]) -> float:
+def check(everyone: dict[str, list[Variant]]) -> float:
     """Let all take HORIZON steps; return the largest difference, or stop if it is too large.
 
     The first call also compiles, so that nothing compiles while the clock runs.
@@ -57,12 +57,14 @@ def check(everyone: dict[str, list[Timed]]) -> float:
             n = other.shape[1]  # torch runs one particle
             gap = float(np.max(np.abs(other - w[:, :n])))
             if not gap <= TOLERANCE or not np.array_equal(steps, taken[:n]):
-                sys.exit(f"{name} {variant.name} does not agree with samdyn: weights differ {gap:g}")
+                sys.exit(
+                    f"{name} {variant.name} does not agree with samdyn: weights differ {gap:g}"
+                )
             worst = max(worst, gap)
     return worst
 
 
-def measure(everyone: dict[str, list[Timed]], repeats: int) -> dict[str, tuple[float, str]]:
+def measure(everyone: dict[str, list[Variant]], repeats: int) -> dict[str, tuple[float, str]]:
     """The best rate of each, and the variant that had it.
 
     Everyone runs once before anyone runs again, so that noise of the machine hits all alike.

@@ -27,7 +27,6 @@ from loops import plane_loop, rosenbrock_loop
 from work import Ensemble, Work
 
 import samdyn as sd
-from samdyn.ensembles.run import simulate
 
 Run = Callable[[int], tuple[np.ndarray, np.ndarray]]
 Peer = Callable[[Work, Ensemble], dict[str, Run]]
@@ -90,10 +89,8 @@ def plain_numba(work: Work, start: Ensemble) -> dict[str, Run]:
     """``prange`` over particles, and in it the loop over steps, which escape breaks."""
     numba.set_num_threads(THREADS)
     options = (work.momentum, work.ascends, work.radius)
-    if work.dimension > 2:
-        loop = rosenbrock_loop
-    else:
-        loop = partial(plane_loop, numba.njit(work.gradient))
+    plane = work.dimension == 2
+    loop = partial(plane_loop, numba.njit(work.gradient)) if plane else rosenbrock_loop
 
     def run(steps: int) -> tuple[np.ndarray, np.ndarray]:
         w = start.w.copy()

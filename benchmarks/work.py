@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -30,7 +31,7 @@ def beale(w: Sequence[Any]) -> tuple[Any, Any]:
 
 def rosenbrock(w: Sequence[Any]) -> list[Any]:
     """The gradient of the sum of 100*(x_(i+1) - x_i**2)**2 + (1 - x_i)**2."""
-    above = [b - a * a for a, b in zip(w, w[1:], strict=False)]
+    above = [b - a * a for a, b in pairwise(w)]
     first = [2.0 * (a - 1.0) - 400.0 * a * c for a, c in zip(w, above, strict=False)]
     last = [200.0 * c for c in above]
     middle = [a + b for a, b in zip(first[1:], last, strict=False)]
@@ -113,9 +114,7 @@ def ensemble(work: Work, particles: int) -> Ensemble:
 
 _BEALE = "(1.5 - x + x*y)**2 + (2.25 - x + x*y**2)**2 + (2.625 - x + x*y**3)**2"
 _NAMES = tuple(f"x{i}" for i in range(10))
-_ROSENBROCK = " + ".join(
-    f"100*({b} - {a}**2)**2 + (1 - {a})**2" for a, b in zip(_NAMES, _NAMES[1:], strict=False)
-)
+_ROSENBROCK = " + ".join(f"100*({b} - {a}**2)**2 + (1 - {a})**2" for a, b in pairwise(_NAMES))
 _QUARTIC = ("quartic", "x**2/2 - y**2/2 + y**4/4", quartic, ("x", "y"))
 _ON_BEALE = ("beale", _BEALE, beale, ("x", "y"))
 

@@ -32,10 +32,10 @@ if TYPE_CHECKING:
         Switch,
         algorithm,
     )
-    from samdyn.losses.loss import Loss
     from samdyn.ensembles.events import Converged, Diverged, Escape
     from samdyn.ensembles.points import ball, grid, uniform
     from samdyn.ensembles.run import rerun, simulate
+    from samdyn.losses.loss import Loss
     from samdyn.systems.map import Map
 
 _HOME = {

@@ -80,9 +80,7 @@ def build(
         after = dict(zip(system.rows, moved, strict=True))
         return [*(after.get(name, 0.0) for name in rows), *sums, *hits]
 
-    title = (
-        f"{type(system.algorithm).__name__} on {system.loss.name or str(system.loss.expression)}"
-    )
+    title = f"{type(system.algorithm).__name__} on {system.loss.name or system.loss.formula}"
     safe = title.replace("\\", "").replace('"', "'")[:90]
     return Kernel(trace(definition, layout.inputs), layout, thresholds, safe)
 

@@ -46,8 +46,8 @@ def describe_algorithm(algorithm: Algorithm | Switch) -> dict[str, Any]:
     """An algorithm as plain data."""
     if isinstance(algorithm, Written):
         numbers = {name: _plain(value) for name, value in algorithm.numbers.items()}
-        return {"algorithm": "function", "source": _source(algorithm.definition), **numbers}
-    described: dict[str, Any] = {"algorithm": type(algorithm).__name__}
+        return {"name": "function", "source": _source(algorithm.definition), **numbers}
+    described: dict[str, Any] = {"name": type(algorithm).__name__}
     for field in fields(algorithm):  # type: ignore[arg-type]
         value = getattr(algorithm, field.name)
         if isinstance(value, Algorithm):
@@ -72,7 +72,7 @@ def build_loss(recipe: Mapping[str, Any]) -> Loss:
     constants = {name: _number(value) for name, value in recipe.pop("constants", {}).items()}
     if "name" in recipe and "formula" not in recipe:
         arguments = {key: value for key, value in recipe.items() if key != "name"}
-        return losses.get(recipe["name"])(**arguments).replace(**constants)
+        return _call(losses.get(recipe["name"]), recipe["name"], **arguments).replace(**constants)
     recipe.pop("name", None)
     only(recipe, ("formula", "variables"), "loss")
     if "formula" not in recipe:
@@ -83,18 +83,20 @@ def build_loss(recipe: Mapping[str, Any]) -> Loss:
 def build_algorithm(recipe: Mapping[str, Any]) -> Algorithm | Switch:
     """The algorithm that a recipe describes."""
     recipe = dict(recipe)
-    name = recipe.pop("algorithm", None) or recipe.pop("name", None)
+    name = recipe.pop("name", None)
     if name == "function":
         raise RecipeError(
             "the algorithm was given as a Python function; write it again and simulate"
         )
     if name not in ALGORITHMS:
-        raise RecipeError(f"algorithm must be one of {', '.join(ALGORITHMS)}, got {name!r}")
+        raise RecipeError(
+            f"the name of an algorithm must be one of {', '.join(ALGORITHMS)}, got {name!r}"
+        )
     if name == "Switch":
         phases = [(step, build_algorithm(one)) for step, one in recipe.pop("phases", [])]
         return _call(Switch, "Switch", phases, **recipe)
     if name == "Lookahead":
-        inner = build_algorithm(recipe.pop("inner", None) or recipe.pop("algorithm", {}))
+        inner = build_algorithm(recipe.pop("algorithm", {}))
         alpha = {key: _number(value) for key, value in recipe.items() if key == "alpha"}
         return _call(Lookahead, name, inner, **{**recipe, **alpha})
     return _call(ALGORITHMS[name], name, **{key: _number(value) for key, value in recipe.items()})

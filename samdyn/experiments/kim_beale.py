@@ -10,9 +10,9 @@ from matplotlib.figure import Figure
 from samdyn import losses, plot
 from samdyn.algorithms import SAM
 from samdyn.analysis.alignment import alignment
+from samdyn.ensembles.run import simulate
 from samdyn.experiments.base import Claim, Experiment, Runs
 from samdyn.losses.loss import Loss
-from samdyn.ensembles.run import simulate
 from samdyn.systems.map import Map
 
 _LR = 1e-3 / 80

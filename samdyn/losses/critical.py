@@ -8,8 +8,6 @@ from typing import Any
 import mpmath
 import numpy as np
 import sympy
-from scipy.spatial import cKDTree
-from scipy.stats import qmc
 
 from samdyn.symbols import symbols
 
@@ -80,6 +78,8 @@ def find_critical_points(loss: Any, box: np.ndarray, starts: int | None) -> list
 
 
 def _seeds(box: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
+    from scipy.stats import qmc  # takes half a second, which only this search is worth
+
     power = max(int(np.ceil(np.log2(count))), 4)
     sobol = qmc.Sobol(len(box), scramble=False).random_base2(power)
     # a start exactly on a symmetry axis never leaves it; the centre itself is worth a try
@@ -166,6 +166,8 @@ def _polisher(loss: Any, slide: np.ndarray) -> Any:
 
 def _distinct(points: np.ndarray, tolerance: np.ndarray) -> np.ndarray:
     """The points in order, without those that come close to an earlier one."""
+    from scipy.spatial import cKDTree
+
     tree = cKDTree(points / tolerance)
     taken = np.zeros(len(points), dtype=bool)
     kept = []

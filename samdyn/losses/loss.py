@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -12,10 +10,12 @@ import sympy
 
 from samdyn.losses.check import Check, check_derivatives
 from samdyn.losses.critical import CriticalPoint, find_critical_points
-from samdyn.losses.formula import FormulaError, check_name, parse, written
+from samdyn.losses.derivatives import derivative, upper
+from samdyn.losses.formula import check_name, parse, written
+from samdyn.losses.names import realised, variable_names
 from samdyn.numbers import Number, checked_number
 from samdyn.program import Program, trace
-from samdyn.symbols import compile_expressions, symbols
+from samdyn.symbols import symbols
 from samdyn.words import Point
 
 
@@ -37,6 +37,17 @@ class Loss:
         formula gives well. Default: differentiated from the value.
     **constants : float or array
         Named numbers of the formula. An array becomes a dimension of a simulation's result.
+
+    Attributes
+    ----------
+    formula : str
+        The formula as text.
+    expression : sympy.Expr
+    variables : tuple of str
+    constants : dict
+    name, source, box, known
+        Of a loss of the library: its name, where it comes from, a suggested box (one interval a
+        variable) and its known critical points as (point, kind). Else None, or empty.
 
     Raises
     ------
@@ -74,15 +85,17 @@ class Loss:
         if isinstance(formula, str | sympy.Expr):
             if grad is not None:
                 raise TypeError("grad goes with a function; a formula is differentiated exactly")
-            self.expression = parse(formula) if isinstance(formula, str) else _realised(formula)
-            self.variables = _names(variables, self.expression, self.constants)
+            self.expression = parse(formula) if isinstance(formula, str) else realised(formula)
+            self.formula = formula if isinstance(formula, str) else written(self.expression)
+            self.variables = variable_names(variables, self.expression, self.constants)
         elif callable(formula):
             if variables is None:
                 raise TypeError("variables must be given with a function, for example 'x y'")
             self.written_value = formula
-            self.variables = _names(variables, None, self.constants)
+            self.variables = variable_names(variables, None, self.constants)
             self._trace_written()
             self.expression = sympy.sympify(self._said(formula))
+            self.formula = written(self.expression)
         else:
             raise TypeError(
                 f"formula must be text, a SymPy expression or a function, got {formula!r}"
@@ -138,11 +151,6 @@ class Loss:
         return len(self.variables)
 
     @property
-    def formula(self) -> str:
-        """The formula as text that `Loss` reads again."""
-        return written(self.expression)
-
-    @property
     def latex(self) -> str:
         """The formula in LaTeX."""
         return sympy.latex(self.expression)
@@ -175,7 +183,7 @@ class Loss:
         names = (*self.variables, *self.constants)
         if written is None:
             gradient = self._gradient_expressions() if self.written_grad else None
-            return _derivative(self.expression, gradient, self.variables, names, order)
+            return derivative(self.expression, gradient, self.variables, names, order)
 
         def said(*values: Any) -> Sequence[Any]:
             d = self.dimension
@@ -222,7 +230,7 @@ class Loss:
         d = self.dimension
         entries = self._numbers(2, p, (), p.shape[:-1])
         matrix = np.empty((*entries[0].shape, d, d))
-        for (i, j), entry in zip(_upper(d), entries, strict=True):
+        for (i, j), entry in zip(upper(d), entries, strict=True):
             matrix[..., i, j] = matrix[..., j, i] = entry
         return matrix
 
@@ -333,71 +341,3 @@ class Loss:
                 f"each of {', '.join(self.variables)}; got {box.tolist()}"
             )
         return box
-
-
-@lru_cache(maxsize=512)
-def _derivative(
-    expression: sympy.Expr,
-    gradient: tuple[sympy.Expr, ...] | None,
-    variables: tuple[str, ...],
-    names: tuple[str, ...],
-    order: int,
-) -> Program:
-    w = symbols(variables)
-    constants = symbols(names[len(variables) :])
-    if order == 0:
-        return compile_expressions([expression], (*w, *constants))
-    slopes = gradient or tuple(sympy.diff(expression, x) for x in w)
-    if order == 1:
-        return compile_expressions(slopes, (*w, *constants))
-    entries = {(i, j): sympy.diff(slopes[i], w[j]) for i, j in _upper(len(w))}
-    if order == 2:
-        return compile_expressions(list(entries.values()), (*w, *constants))
-    u, v = sympy.symbols(f"_u:{len(w)}", real=True), sympy.symbols(f"_v:{len(w)}", real=True)
-    bilinear = sum(
-        entry * (u[i] * v[j] + u[j] * v[i] if i != j else u[i] * v[i])
-        for (i, j), entry in entries.items()
-    )
-    third = [sympy.diff(bilinear, x) for x in w]
-    return compile_expressions(third, (*w, *u, *v, *constants))
-
-
-def _upper(d: int) -> list[tuple[int, int]]:
-    return [(i, j) for i in range(d) for j in range(i, d)]
-
-
-def _names(
-    variables: str | Sequence[str] | None, expression: sympy.Expr | None, constants: Mapping
-) -> tuple[str, ...]:
-    used = {symbol.name for symbol in expression.free_symbols} if expression is not None else set()
-    if variables is None:
-        names = tuple(sorted(used - set(constants), key=_natural))
-        if not names:
-            raise FormulaError(f"formula {expression} has no variables")
-        return names
-    names = tuple(variables.split() if isinstance(variables, str) else variables)
-    for name in names:
-        check_name(name)
-    if not names or len(set(names)) < len(names):
-        raise FormulaError(f"variables must be different names, at least one; got {names}")
-    both = sorted(set(names) & set(constants))
-    if both:
-        raise FormulaError(f"{both[0]} is given both as a variable and as a constant")
-    unknown = sorted(used - set(names) - set(constants))
-    if unknown:
-        raise FormulaError(
-            f"formula names {unknown[0]}, which is neither a variable ({' '.join(names)}) nor a "
-            f"constant ({' '.join(constants) or 'none'}); give it a value: {unknown[0]}=…"
-        )
-    return names
-
-
-def _natural(name: str) -> list[tuple[int, int, str]]:
-    parts = re.findall(r"\d+|\D+", name)
-    return [(0, int(part), "") if part.isdigit() else (1, 0, part) for part in parts]
-
-
-def _realised(expression: sympy.Expr) -> sympy.Expr:
-    """The user's expression on real symbols, so that a name is one symbol everywhere."""
-    free = sorted(expression.free_symbols, key=str)
-    return expression.xreplace({symbol: symbols([check_name(str(symbol))])[0] for symbol in free})

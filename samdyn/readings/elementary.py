@@ -26,9 +26,9 @@ def nearest(x):
 
 def power_of_two(k):
     """2**k for a whole number k from -1022 to 1023."""
-    return np.int64(
-        (np.float64(k + 6755399441055744.0).view(np.int64) + 1023) << 52
-    ).view(np.float64)
+    return np.int64((np.float64(k + 6755399441055744.0).view(np.int64) + 1023) << 52).view(
+        np.float64
+    )
 
 
 def expm1_small(r):
@@ -84,9 +84,7 @@ def log(x):
     t = 1.0 / 9.0 + z * (1.0 / 11.0 + z * (1.0 / 13.0 + z * (1.0 / 15.0 + z * t)))
     t = z * (2.0 / 3.0 + z * 2.0 * (1.0 / 5.0 + z * (1.0 / 7.0 + z * t)))
     half = 0.5 * f * f
-    value = k * 0.6931471803691238 - (
-        (half - (s * (half + t) + k * 1.9082149292705877e-10)) - f
-    )
+    value = k * 0.6931471803691238 - ((half - (s * (half + t) + k * 1.9082149292705877e-10)) - f)
     value = value if x > 0.0 else (-np.inf if x == 0.0 else np.nan)
     return x if x == np.inf else value
 

@@ -18,7 +18,8 @@ def formulas(system: Map) -> tuple[sympy.Expr, ...]:
     """One step, a formula for each of ``system.rows``.
 
     The symbols are those of `samdyn.symbols.symbols`: the rows and the numbers, by name. Where
-    the definition has ``unit``, the formula has a Piecewise for its value 0 at 0.
+    the definition has ``unit``, the formula has a Piecewise for its value 0 at 0. Gradients within
+    gradients are written out: several ascent or lookahead steps make very long formulas.
 
     Examples
     --------

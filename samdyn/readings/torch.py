@@ -63,7 +63,9 @@ def step(algorithm: Algorithm, grad: Gradient, z: State) -> State:
     """
     for name, value in algorithm.numbers.items():
         if np.ndim(value):
-            raise ValueError(f"{name} must be one number for torch, got an array of {np.size(value)}")
+            raise ValueError(
+                f"{name} must be one number for torch, got an array of {np.size(value)}"
+            )
     return algorithm.step(grad, z, SimpleNamespace(**algorithm.numbers))
 
 

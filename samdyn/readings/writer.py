@@ -61,7 +61,8 @@ from math import {math}
 import numpy as np
 from numba import njit
 
-inlined = njit(error_model="numpy")
+# a call that LLVM leaves in the lane loop would stop it from vectorising
+inlined = njit(error_model="numpy", forceinline=True)
 
 
 {functions}@njit(

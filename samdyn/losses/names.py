@@ -1,0 +1,55 @@
+"""The names in a formula: which are variables, which are constants, which are unknown."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+
+import sympy
+
+from samdyn.losses.formula import FormulaError, check_name
+from samdyn.symbols import symbols
+
+
+def variable_names(
+    variables: str | Sequence[str] | None, expression: sympy.Expr | None, constants: Mapping
+) -> tuple[str, ...]:
+    """The variables, as the user gave them or else the formula's names that are no constants.
+
+    Raises
+    ------
+    FormulaError
+        If a name is unknown, given twice, or cannot be one.
+    """
+    used = {symbol.name for symbol in expression.free_symbols} if expression is not None else set()
+    if variables is None:
+        names = tuple(sorted(used - set(constants), key=_natural))
+        if not names:
+            raise FormulaError(f"formula {expression} has no variables")
+        return names
+    names = tuple(variables.split() if isinstance(variables, str) else variables)
+    for name in names:
+        check_name(name)
+    if not names or len(set(names)) < len(names):
+        raise FormulaError(f"variables must be different names, at least one; got {names}")
+    both = sorted(set(names) & set(constants))
+    if both:
+        raise FormulaError(f"{both[0]} is given both as a variable and as a constant")
+    unknown = sorted(used - set(names) - set(constants))
+    if unknown:
+        raise FormulaError(
+            f"formula names {unknown[0]}, which is neither a variable ({' '.join(names)}) nor a "
+            f"constant ({' '.join(constants) or 'none'}); give it a value: {unknown[0]}=…"
+        )
+    return names
+
+
+def _natural(name: str) -> list[tuple[int, int, str]]:
+    parts = re.findall(r"\d+|\D+", name)
+    return [(0, int(part), "") if part.isdigit() else (1, 0, part) for part in parts]
+
+
+def realised(expression: sympy.Expr) -> sympy.Expr:
+    """The user's expression on real symbols, so that a name is one symbol everywhere."""
+    free = sorted(expression.free_symbols, key=str)
+    return expression.xreplace({symbol: symbols([check_name(str(symbol))])[0] for symbol in free})

@@ -1,0 +1,119 @@
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import xarray as xr
+
+from samdyn import cli, losses
+
+ROOT = Path(__file__).parent.parent
+FILE = """
+[loss]
+formula = "a*x**2/2 - y**2/2 + y**4/4"
+variables = ["x", "y"]
+constants = { a = 1.0 }
+
+[algorithm]
+name = "SAM"
+lr = 0.05
+rho = { linspace = [0.0, 0.5, 3] }
+
+[simulate]
+x0 = { grid = { x = [-1.0, 1.0, 3], y = [-1.0, 1.0, 5] } }
+steps = 20
+record = 10
+until = [{ event = "Escape", region = "y > 0.8" }]
+"""
+
+
+def run(*arguments):
+    with pytest.raises(SystemExit) as ended:
+        cli.main(list(map(str, arguments)))
+    return ended.value.code
+
+
+def test_list_names_everything(capsys):
+    assert run("list") == 0
+    out = capsys.readouterr().out
+    for name in (*losses.names(), "SAM", "Switch", "Escape", "kim-beale", "@samdyn.algorithm"):
+        assert name in out
+    assert run("list", "figures") == 0
+    assert "beale  " not in capsys.readouterr().out.replace("kim-beale", "")
+
+
+def test_run_writes_a_file_that_xarray_reads(tmp_path, capsys):
+    (tmp_path / "saddle.toml").write_text(FILE)
+    assert run("run", tmp_path / "saddle.toml", "--out", tmp_path / "out" / "saddle.nc") == 0
+    with xr.open_dataset(tmp_path / "out" / "saddle.nc", engine="h5netcdf") as result:
+        assert result.w.dims == ("rho", "x", "y", "time", "coord")
+    assert "saved" in capsys.readouterr().out
+
+
+def test_the_help_of_run_holds_a_complete_file(tmp_path, capsys):
+    text = re.search(r"A complete one:\n(.*?)\n    A loss of", cli.run.__doc__, re.DOTALL).group(1)
+    (tmp_path / "help.toml").write_text(text.replace("\n        ", "\n"))
+    assert run("run", tmp_path / "help.toml", "-o", tmp_path / "help.nc") == 0
+    assert run("run", "--help") == 0
+    assert "linspace" in capsys.readouterr().out
+
+
+REFUSALS = {
+    "no file": ("missing.toml", None, "there is no file missing.toml"),
+    "no toml": ("bad.toml", "[loss", "bad.toml is no TOML file"),
+    "no loss": ("bad.toml", "", r"the recipe needs a table \[loss\]"),
+    "formula": ("bad.toml", FILE.replace("**4/4", "^4/4"), "powers are written"),
+    "attack": ("bad.toml", FILE.replace("a*x**2/2", "x.__class__"), "contains"),
+    "steps": ("bad.toml", FILE.replace("steps = 20", "steps = -3"), "steps must be a whole"),
+    "rho": ("bad.toml", FILE.replace("[0.0, 0.5, 3]", "[-1.0, 0.5, 3]"), "rho must be at least 0"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSALS)
+def test_bad_files_end_with_one_sentence(name, tmp_path, capsys, monkeypatch):
+    file, text, message = REFUSALS[name]
+    monkeypatch.chdir(tmp_path)
+    if text is not None:
+        Path(file).write_text(text)
+    assert run("run", file) == 2
+    err = capsys.readouterr().err
+    assert re.match("samdyn: .*" + message, err)
+    assert err.count("\n") == 1
+
+
+def test_unknown_figure_and_key_are_refused(capsys):
+    assert run("figure", "kim-bale") == 2
+    assert "did you mean kim-beale?" in capsys.readouterr().err
+    assert run("cache", "show", "nonsense") == 2
+    assert "matches 0 kernels" in capsys.readouterr().err
+
+
+def test_cache_lists_shows_and_clears(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("SAMDYN_CACHE_DIR", str(tmp_path / "kernels"))
+    from samdyn.readings import kernels
+
+    monkeypatch.setattr(kernels, "_loaded", {})
+    (tmp_path / "saddle.toml").write_text(FILE)
+    run("run", tmp_path / "saddle.toml", "-o", tmp_path / "saddle.nc")
+    capsys.readouterr()
+    assert run("cache", "path") == 0
+    assert capsys.readouterr().out.strip() == str(tmp_path / "kernels")
+    assert run("cache", "list") == 0
+    listing = capsys.readouterr().out
+    assert "1 kernels" in listing
+    assert "SAM on" in listing
+    assert run("cache", "show", listing[:8]) == 0
+    assert "def advance(" in capsys.readouterr().out
+    assert run("cache", "clear") == 0
+    assert "removed 1 kernels" in capsys.readouterr().out
+    assert run("cache", "list") == 0
+    assert "0 kernels" in capsys.readouterr().out
+
+
+def test_the_installed_command_and_its_help():
+    out = subprocess.run(
+        [sys.executable, "-m", "samdyn.cli", "--help"], capture_output=True, text=True, check=True
+    ).stdout
+    for command in ("list", "run", "figure", "cache", "--install-completion"):
+        assert command in out

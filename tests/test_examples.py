@@ -1,0 +1,45 @@
+"""Every example and figure script runs top to bottom, as a reader would run it."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+SCRIPTS = sorted([*(ROOT / "examples").glob("*.py"), *(ROOT / "paper_figs").glob("*.py")])
+RECIPES = sorted((ROOT / "examples").glob("*.toml"))
+
+
+def execute(command, folder):
+    done = subprocess.run(
+        command,
+        cwd=folder,
+        env={**os.environ, "MPLBACKEND": "agg"},
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.name)
+def test_script(script, tmp_path):
+    assert execute([sys.executable, "-W", "error", str(script)], tmp_path)
+
+
+@pytest.mark.parametrize("recipe", RECIPES, ids=lambda path: path.name)
+def test_recipe(recipe, tmp_path):
+    out = execute([sys.executable, "-m", "samdyn.cli", "run", str(recipe)], tmp_path)
+    assert "saved" in out
+    assert (tmp_path / f"{recipe.stem}.nc").exists()
+
+
+def test_readme_example(tmp_path):
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    code = text.split("```python\n", 1)[1].split("```", 1)[0]
+    (tmp_path / "readme.py").write_text(code, encoding="utf-8")
+    execute([sys.executable, "-W", "error", "readme.py"], tmp_path)

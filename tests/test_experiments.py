@@ -1,0 +1,50 @@
+import numpy as np
+import pytest
+import xarray as xr
+
+from samdyn import experiments
+from samdyn.experiments import kim_beale
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("figures")
+    files, claims = experiments.get("kim-beale").make(folder)
+    return files, claims, folder
+
+
+def test_kim_beale_comes_out_as_published(made):
+    _, claims, _ = made
+    assert len(claims) == 7
+    for claim in claims:
+        assert claim.holds, claim
+
+
+def test_kim_beale_saves_its_data_and_pictures(made):
+    files, _, folder = made
+    assert {file.suffix for file in files} == {".nc", ".pdf", ".png"}
+    assert all(file.stat().st_size > 10_000 for file in files)
+    with xr.open_datatree(folder / "kim-beale.nc", engine="h5netcdf") as tree:
+        assert tree["beale"].w.dims == ("rho", "time", "coord")
+        assert tree["saddle"].attrs["formula"] == "x**2 - y**2"
+
+
+def test_a_claim_that_does_not_hold_says_so():
+    runs = kim_beale.compute()
+    runs["beale"]["final"] = runs["beale"].final + 1.0
+    runs["beale"]["alignment"] = -runs["beale"].alignment
+    claims = kim_beale.claims(runs)
+    assert [claim.holds for claim in claims] == [False] * 5 + [True] * 2
+
+
+def test_gradient_descent_follows_a_plain_loop():
+    """The end point (2.4753, 0.3351) of the released code's run, by a loop that shares nothing."""
+    x, y = 1.0, 2.0
+    for _ in range(87_683):
+        a, b, c = 1.5 - x + x * y, 2.25 - x + x * y**2, 2.625 - x + x * y**3
+        gx = 2 * (a * (y - 1) + b * (y**2 - 1) + c * (y**3 - 1))
+        gy = 2 * x * (a + 2 * b * y + 3 * c * y**2)
+        x, y = x - 1.25e-5 * gx, y - 1.25e-5 * gy
+    end = kim_beale.compute()["beale"].final.sel(rho=0.0).values
+    np.testing.assert_allclose(end, [x, y], rtol=1e-10)
+    np.testing.assert_allclose(end, [2.4753, 0.3351], atol=1e-4)
