@@ -98,8 +98,29 @@ class Outcome(NamedTuple):
     reached: int
 
 
-def run(chunk: Chunk, stopped: threading.Event | None = None) -> Outcome:
-    """Run a chunk to its end, or until ``stopped`` is set."""
+class Watch:
+    """What the calling thread and the chunks in its threads tell each other."""
+
+    def __init__(self) -> None:
+        self.stopped = threading.Event()
+        self._steps = 0
+        self._lock = threading.Lock()
+
+    def add(self, steps: int) -> None:
+        """Count particle-steps that are done."""
+        with self._lock:
+            self._steps += steps
+
+    def take(self) -> int:
+        """The particle-steps counted since the last call."""
+        with self._lock:
+            steps, self._steps = self._steps, 0
+        return steps
+
+
+def run(chunk: Chunk, watch: Watch | None = None) -> Outcome:
+    """Run a chunk to its end, or until the watch is stopped."""
+    watch = watch or Watch()
     n = chunk.w.shape[1]
     record = np.full((len(chunk.times), -(-n // LANES), chunk.recorded * LANES), np.nan)
     layout = chunk.legs[0].layout
@@ -112,7 +133,7 @@ def run(chunk: Chunk, stopped: threading.Event | None = None) -> Outcome:
         if chunk.reset:
             z[d:] = 0.0
         table = _pack(leg, z, sums, code, ended)
-        finished, reached = _advance(leg, table, chunk, record, stopped)
+        finished, reached = _advance(leg, table, chunk, record, watch)
         shaped = table.reshape(len(table), leg.layout.rows, LANES)
         flat = np.moveaxis(shaped, 1, 0).reshape(leg.layout.rows, -1)[:, :n]
         z, sums = flat[:rows].copy(), flat[rows : rows + len(sums)].copy()
@@ -152,7 +173,7 @@ def _advance(
     table: np.ndarray,
     chunk: Chunk,
     record: np.ndarray,
-    stopped: threading.Event | None,
+    watch: Watch,
 ) -> tuple[bool, int]:
     """Take the table through the leg in slices of time; whether it ended, and the step reached."""
     advance = kernels.load(leg.source)
@@ -161,7 +182,7 @@ def _advance(
     t, stride = leg.first, 1024
     codes = table.reshape(len(table), leg.layout.rows, LANES)[:, leg.layout.code]
     while t < stop:
-        if stopped is not None and stopped.is_set():
+        if watch.stopped.is_set():
             return False, t
         if np.all(codes != 0.0):
             stride = stop - t  # nobody moves: what is left is to fill the records
@@ -171,6 +192,7 @@ def _advance(
         advance(table, t, until, leg.stop, chunk.after, chunk.times[here], record[here])
         spent = max(time.perf_counter() - began, 1e-6)
         stride = int(max(64, min(stride * _SLICE / spent, 4 * stride)))
+        watch.add((min(until, leg.stop) - t) * chunk.w.shape[1])
         t = until
     return True, leg.stop
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import tempfile
-import threading
 import warnings
 import zipfile
 from collections.abc import Callable, Iterator
@@ -21,7 +20,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from samdyn.ensembles.chunk import Chunk, Outcome, run
+from samdyn.ensembles.chunk import Chunk, Outcome, Watch, run
 
 _DELAY = 1.0
 """Seconds before a progress bar appears: short runs show none."""
@@ -55,7 +54,7 @@ def execute(
     chunks : iterator of (first, last, Chunk)
         The particles a chunk holds, and the chunk. Taken only as fast as they are worked off.
     total : int
-        Particles in all, for the progress bar.
+        Particle-steps in all, for the progress bar.
     collect : callable
         Called in the calling thread with (first, last, outcome).
 
@@ -65,21 +64,28 @@ def execute(
         False if the user interrupted: then running chunks hand in what they have.
     """
     workers = threads or cores()
-    stopped = threading.Event()
+    watch = Watch()
     own = ThreadPoolExecutor(workers) if executor is None else None
     pool: Executor = own or executor  # type: ignore[assignment]
     waiting: dict[Future, tuple[int, int, Chunk]] = {}
-    bar = tqdm(total=total, unit=" particles", disable=not progress, delay=_DELAY, leave=False)
+    bar = tqdm(
+        total=total,
+        unit=" particle-steps",
+        unit_scale=True,
+        disable=not progress,
+        delay=_DELAY,
+        leave=False,
+    )
 
     def submit() -> bool:
         for first, last, chunk in chunks:
             kept = _kept(store, chunk)
             if kept is None:
-                arguments = (chunk, stopped) if own else (chunk,)
+                arguments = (chunk, watch) if own else (chunk,)
                 waiting[pool.submit(run, *arguments)] = (first, last, chunk)
                 return True
             collect(first, last, kept)
-            bar.update(last - first)
+            watch.add((last - first) * chunk.steps)
         return False
 
     def harvest(future: Future) -> None:
@@ -88,7 +94,8 @@ def execute(
         if outcome.reached >= chunk.steps:
             _keep(store, chunk, outcome)
         collect(first, last, outcome)
-        bar.update(last - first)
+        if own is None:  # threads of ours count as they go
+            watch.add((last - first) * chunk.steps)
 
     def work() -> None:
         while len(waiting) < 2 * workers and submit():
@@ -97,12 +104,13 @@ def execute(
             for future in wait(waiting, _LOOK, FIRST_COMPLETED).done:
                 harvest(future)
                 submit()
+            bar.update(watch.take())
 
     try:
         work()
         return True
     except KeyboardInterrupt:
-        stopped.set()
+        watch.stopped.set()
         for future in [future for future in waiting if future.cancel()]:
             waiting.pop(future)
         for future in list(waiting):
@@ -111,7 +119,7 @@ def execute(
                 harvest(future)
         return False
     finally:
-        stopped.set()
+        watch.stopped.set()
         bar.close()
         if own:
             own.shutdown()

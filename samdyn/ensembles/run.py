@@ -122,7 +122,7 @@ def simulate(
     gathered = Gathered.empty(plan.axes.particles, plan.recorded, plan.kept, plan.sums)
     complete = execute(
         plan.chunks(),
-        plan.axes.particles,
+        plan.axes.particles * plan.steps,
         lambda first, last, outcome: gathered.put(first, last, outcome, plan.steps),
         threads=threads,
         executor=executor,

@@ -138,7 +138,7 @@ def cos(x):
 
 def sign(x):
     """-1, 0 or 1, and NaN for NaN."""
-    return 1.0 if x > 0.0 else (-1.0 if x < 0.0 else x)
+    return 1.0 if x > 0.0 else (-1.0 if x < 0.0 else x + 0.0)  # as in NumPy, never -0.0
 
 
 _ALL = (

@@ -29,6 +29,7 @@ from samdyn.version import VERSION
 
 _SLOW = 1.0
 _loaded: dict[str, Callable] = {}
+_told: set[Path] = set()
 _lock = threading.RLock()
 
 
@@ -91,12 +92,14 @@ def _import(name: str, source: str) -> ModuleType:
         path = _place(name, source)
         return _run(name, path, source.replace("cache=CACHE", "cache=True"))
     except OSError as error:
-        warnings.warn(
-            f"samdyn cannot keep compiled kernels in {folder()} ({error}); every process will "
-            "compile again. Set SAMDYN_CACHE_DIR to a folder that can be written.",
-            RuntimeWarning,
-            stacklevel=4,
-        )
+        if folder() not in _told:
+            _told.add(folder())
+            warnings.warn(
+                f"samdyn cannot keep compiled kernels in {folder()} ({error}); every process will "
+                "compile again. Set SAMDYN_CACHE_DIR to a folder that can be written.",
+                RuntimeWarning,
+                stacklevel=4,
+            )
         return _run(name, None, source.replace("cache=CACHE", "cache=False"))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import combinations
 from types import SimpleNamespace
 from typing import Any
 
@@ -30,7 +31,8 @@ class Map:
     TypeError
         If the arguments are no loss or no algorithm.
     ValueError
-        If a constant of the loss has the name of a hyperparameter.
+        If a variable or a constant of the loss has the name of a hyperparameter, or of a row such
+        as ``velocity_x``.
 
     Examples
     --------
@@ -50,13 +52,19 @@ class Map:
             raise TypeError(
                 f"algorithm must be an algorithm such as GD(lr=0.1), got {self.algorithm!r}"
             )
-        for _, phase in self.phases:
-            both = sorted(set(self.loss.constants) & set(phase._single.numbers))
-            if both:
-                raise ValueError(
-                    f"{both[0]} names both a constant of the loss and a hyperparameter; rename "
-                    "the constant"
-                )
+        for _, one in self.phases:
+            owners = {
+                "a variable of the loss": one.coordinates,
+                "a constant of the loss": one.loss.constants,
+                "a hyperparameter": one._single.numbers,
+                "a row of the state": one.rows[len(one.coordinates) :],
+            }
+            for (this, names), (that, others) in combinations(owners.items(), 2):
+                both = sorted(set(names) & set(others))
+                if both:
+                    raise ValueError(
+                        f"{both[0]} names both {this} and {that}; rename it in the loss"
+                    )
 
     @property
     def phases(self) -> tuple[tuple[int, Map], ...]:

@@ -105,11 +105,11 @@ def test_a_store_takes_up_where_an_interrupted_run_stopped(tmp_path, reference, 
 
     calls = []
 
-    def counted(chunk, stopped=None):
+    def counted(chunk, watch=None):
         calls.append(chunk.w.shape[1])
         if len(calls) == 4:
             raise KeyboardInterrupt
-        return run(chunk, stopped)
+        return run(chunk, watch)
 
     run = execute.run
     monkeypatch.setattr(execute, "run", counted)
@@ -153,4 +153,4 @@ def test_a_progress_bar_shows_on_long_runs_only(capsys, monkeypatch):
     assert capsys.readouterr().err == ""
     monkeypatch.setattr(execute, "_DELAY", 0.0)
     sd.simulate(SYSTEM, POINTS, 10)
-    assert "particles" in capsys.readouterr().err
+    assert "particle-steps" in capsys.readouterr().err

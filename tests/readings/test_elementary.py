@@ -110,6 +110,11 @@ def test_odd_functions_are_odd(name, x):
     assert _compiled[name](-x) == -_compiled[name](x)
 
 
+def test_the_sign_of_zero_is_that_of_numpy():
+    for x in (0.0, -0.0):
+        assert not np.signbit(_compiled["sign"](x))
+
+
 def test_the_text_holds_what_is_called_and_no_more():
     text = elementary.text({"tanh"})
     assert "def reduced_exp" in text

