@@ -119,7 +119,7 @@ _QUARTIC = ("quartic", "x**2/2 - y**2/2 + y**4/4", quartic, ("x", "y"))
 _ON_BEALE = ("beale", _BEALE, beale, ("x", "y"))
 
 # Learning rates so small that nothing arrives: at its end normalised SAM rattles in cycles that
-# amplify rounding, and coordinates that die out slow every peer down by denormal numbers.
+# amplify rounding, and coordinates that die out become subnormal, which slows down most peers.
 ALL = (
     Work(*_QUARTIC, "GD", (-0.6, 0.6), (1e-5, 1e-4), 0.9, 30_000),
     Work(*_QUARTIC, "SAM", (-0.6, 0.6), (1e-5, 1e-4), 0.9, 15_000),

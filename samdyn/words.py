@@ -167,11 +167,16 @@ def norm(a: Any) -> Scalar:
     return sqrt(dot(a, a))
 
 
-def unit(a: Any) -> Any:
-    """The direction ``a / |a|``, and 0 where ``a`` is 0.
+def along(a: Any, length: Scalar) -> Any:
+    """The vector of a length in the direction of ``a``, and 0 where ``a`` is 0.
 
-    Normalised SAM is discontinuous at critical points; ``unit(0) = 0`` says that a particle
-    that sits exactly on one is not perturbed.
+    Normalised SAM is discontinuous at critical points; 0 there says that a particle that sits
+    exactly on one is not perturbed.
     """
-    length = norm(a)
-    return a * (1.0 / where(length > 0.0, length, 1.0))
+    own = norm(a)
+    return a * (length / where(own > 0.0, own, 1.0))
+
+
+def unit(a: Any) -> Any:
+    """The direction ``a / |a|``, and 0 where ``a`` is 0."""
+    return along(a, 1.0)

@@ -42,10 +42,8 @@ def sgd(lr, momentum=0.0, nesterov=False, weight_decay=0.0):
             if not velocity:
                 velocity = [mpmath.mpf(0)] * len(w)
             velocity = [momentum * velocity[i] + g[i] for i in range(len(w))]
-            if nesterov:
-                g = [g[i] + momentum * velocity[i] for i in range(len(w))]
-            else:
-                g = velocity
+            looked_ahead = [g[i] + momentum * velocity[i] for i in range(len(w))]
+            g = looked_ahead if nesterov else velocity
         return [w[i] - lr * g[i] for i in range(len(w))]
 
     return rule

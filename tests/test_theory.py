@@ -40,9 +40,7 @@ def test_usam_is_attracted_where_every_effective_curvature_is_in_range(pair, rho
     limit = 2 * (1 + momentum) / lr
     margins = np.concatenate([curvatures, limit - curvatures])
     assume(np.abs(margins).min() > 1e-6)
-    system = sd.Map(
-        sd.losses.quadratic_saddle(pair), sd.USAM(lr=lr, rho=rho, momentum=momentum)
-    )
+    system = sd.Map(sd.losses.quadratic_saddle(pair), sd.USAM(lr=lr, rho=rho, momentum=momentum))
     attracted = bool(np.all(np.abs(multipliers(system, (0.0, 0.0))) < 1))
     assert attracted == bool(np.all(margins > 0))
 
@@ -103,6 +101,7 @@ def test_sam_is_trapped_by_a_saddle_within_rho_on_its_unstable_axis():
 h1, h2, lr, rho, momentum = symbols(("lambda1", "lambda2", "lr", "rho", "momentum"))
 HESSIAN = sympy.diag(h1, h2)
 ONE = sympy.eye(2)
+WAVES = sd.Loss("y**3/3 + cos(2*pi*x)*exp(y)")
 EFFECTIVE = HESSIAN * (ONE + rho * HESSIAN)
 
 
@@ -139,7 +138,7 @@ def test_the_jacobian_on_a_quadratic_is_the_closed_form(algorithm, expected):
     ],
     ids=lambda algorithm: type(algorithm).__name__,
 )
-@pytest.mark.parametrize("loss", [sd.losses.quartic_saddle(), sd.Loss("y**3/3 + cos(2*pi*x)*exp(y)")])
+@pytest.mark.parametrize("loss", [sd.losses.quartic_saddle(), WAVES])
 def test_the_jacobian_is_the_derivative_of_the_step(algorithm, loss):
     system = sd.Map(loss, algorithm)
     known = values(system, (0.3, 0.7))
@@ -161,8 +160,8 @@ def test_the_jacobian_is_the_derivative_of_the_step(algorithm, loss):
 def test_formulas_are_exact():
     x = sympy.Symbol("x", real=True)
     (moved,) = formulas(sd.Map(sd.Loss("cos(2*pi*x)/3 + 0.1*x"), sd.GD(lr=0.5)))
-    step_length = sympy.Symbol("lr", real=True)
-    expected = x - step_length * (sympy.Rational(1, 10) - 2 * sympy.pi * sympy.sin(2 * sympy.pi * x) / 3)
+    turn = 2 * sympy.pi
+    expected = x - lr * (sympy.Rational(1, 10) - turn * sympy.sin(turn * x) / 3)
     assert sympy.expand(moved - expected) == 0
 
 

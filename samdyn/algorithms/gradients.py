@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from samdyn.algorithms.base import Oracle
-from samdyn.words import unit
+from samdyn.words import along
 
 Ascent = Callable[[Oracle, Any, Any], Any]
 """``ascent(grad, p, w)``: the step up from ``p`` of a walk that began at ``w``."""
@@ -43,7 +43,7 @@ def normalized(rho: Any) -> Ascent:
 
     Foret et al. (ICLR 2021, arXiv 2010.01412), eq. (2).
     """
-    return lambda grad, p, w: rho * unit(grad(p))
+    return lambda grad, p, w: along(grad(p), rho)
 
 
 def unnormalized(rho: Any) -> Ascent:
@@ -59,7 +59,7 @@ def adaptive(rho: Any, eta: Any) -> Ascent:
 
     def ascent(grad: Oracle, p: Any, w: Any) -> Any:
         size = abs(w) + eta
-        return rho * (size * unit(size * grad(p)))
+        return size * along(size * grad(p), rho)
 
     return ascent
 

@@ -87,8 +87,15 @@ def lay_out(numbers: Mapping[str, Any], x0: xr.DataArray, names: tuple[str, ...]
                 "an xarray.DataArray with a dimension of its own name"
             )
 
+    swept: dict[str, Any] = {}
     for name, value in numbers.items():
         plain = name.rsplit(":", 1)[-1]
+        other = swept.setdefault(plain, value) if np.ndim(value) else value
+        if np.shape(other) != np.shape(value) or not np.array_equal(other, value):
+            raise ValueError(
+                f"{plain} is swept over two different arrays in two phases; give one array, or "
+                "write the switch as a run for each"
+            )
         if isinstance(value, xr.DataArray):
             for dim in value.dims:
                 values = np.asarray(value[dim]) if dim in value.coords else None

@@ -22,7 +22,8 @@ _SLICE = 0.1
 class Leg(NamedTuple):
     """One kernel over a range of steps.
 
-    ``numbers`` has one entry for each of ``layout.numbers``: a float or an array over particles.
+    ``numbers`` has one entry for each of ``layout.numbers``: a float or an array over particles;
+    ``thresholds`` a float for each of ``layout.thresholds``.
     """
 
     source: str
@@ -30,6 +31,7 @@ class Leg(NamedTuple):
     first: int
     stop: int
     numbers: tuple[float | np.ndarray, ...]
+    thresholds: tuple[float, ...]
 
 
 class Chunk(NamedTuple):
@@ -138,8 +140,8 @@ def run(chunk: Chunk, watch: Watch | None = None) -> Outcome:
         flat = np.moveaxis(shaped, 1, 0).reshape(leg.layout.rows, -1)[:, :n]
         z, sums = flat[:rows].copy(), flat[rows : rows + len(sums)].copy()
         code, ended = flat[leg.layout.code].copy(), flat[leg.layout.ended].copy()
+        ended[code == 0.0] = reached
         if not finished:
-            ended[code == 0.0] = reached
             break
     return _outcome(chunk, z, sums, code, ended, record, reached)
 
@@ -179,7 +181,7 @@ def _advance(
     advance = kernels.load(leg.source)
     # the very last state is looked at, not moved
     stop = leg.stop + 1 if leg.stop == chunk.steps else leg.stop
-    t, stride = leg.first, 1024
+    t, stride, shared = leg.first, 1024, np.array(leg.thresholds)
     codes = table.reshape(len(table), leg.layout.rows, LANES)[:, leg.layout.code]
     while t < stop:
         if watch.stopped.is_set():
@@ -189,7 +191,7 @@ def _advance(
         until = min(t + stride, stop)
         here = slice(*np.searchsorted(chunk.times, [t, until]))
         began = time.perf_counter()
-        advance(table, t, until, leg.stop, chunk.after, chunk.times[here], record[here])
+        advance(table, shared, t, until, leg.stop, chunk.after, chunk.times[here], record[here])
         spent = max(time.perf_counter() - began, 1e-6)
         stride = int(max(64, min(stride * _SLICE / spent, 4 * stride)))
         watch.add((min(until, leg.stop) - t) * chunk.w.shape[1])

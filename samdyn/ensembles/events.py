@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, reduce
+from operator import add, and_, or_
 from typing import Any
 
 import sympy
@@ -14,6 +16,8 @@ from samdyn.numbers import checked_number
 from samdyn.symbols import evaluate, symbols
 from samdyn.systems.map import Map
 from samdyn.words import Point, absolute, dot, norm
+
+_LARGEST = sys.float_info.max
 
 EXTRA_NAMES = ("loss", "grad_norm")
 """What a formula of a run may name besides variables and constants."""
@@ -150,8 +154,8 @@ class Escape:
 
             return outside
         if self.box is not None:
-            return lambda moment, n: _any(
-                (x < n[f"low{i}"]) | (x > n[f"high{i}"]) for i, x in enumerate(moment.w)
+            return lambda moment, n: reduce(
+                or_, [(x < n[f"low{i}"]) | (x > n[f"high{i}"]) for i, x in enumerate(moment.w)]
             )
         region = read_formula(str(self.region), system, "region", condition=True)
         return lambda moment, n: moment.evaluate(region)
@@ -200,7 +204,7 @@ class Converged:
                 conditions.append(moment.grad_norm <= n["tol"])
             if "step" in n:
                 conditions.append(norm(moment.moved - moment.w) <= n["step"])
-            return reduce(lambda a, b: a & b, conditions)
+            return reduce(and_, conditions)
 
         return short
 
@@ -209,13 +213,13 @@ class Converged:
 class Diverged:
     """A coordinate is larger in size than a limit, or is not a number.
 
-    Every run watches for ``Diverged()`` (a coordinate that is infinite or NaN) unless another
-    is given.
+    Every run watches for ``Diverged()``: a coordinate is infinite or NaN, or all together are
+    too large for a float.
 
     Parameters
     ----------
-    limit : float, default the largest float
-        At least 0.
+    limit : float, optional
+        At least 0. Default: whatever is finite is within.
 
     Raises
     ------
@@ -223,23 +227,25 @@ class Diverged:
         If the limit is negative or NaN.
     """
 
-    limit: float = 1.7976931348623157e308
+    limit: float | None = None
 
     reason = "diverged"
 
     def __post_init__(self) -> None:
-        checked_number("limit", self.limit, minimum=0.0)
+        if self.limit is not None:
+            checked_number("limit", self.limit, minimum=0.0)
 
     def numbers(self) -> dict[str, float]:
         """The threshold, which reaches the kernel as data."""
-        return {"limit": float(self.limit)}
+        return {"limit": _LARGEST if self.limit is None else float(self.limit)}
 
     def prepare(self, system: Map) -> Callable[[Moment, Mapping[str, Any]], Any]:
         """The condition for a system, as a definition in words."""
-        # NaN fails every comparison, so the test asks who is within
-        return lambda moment, n: (
-            ~reduce(lambda a, b: a & b, [absolute(x) <= n["limit"] for x in moment.w])
-        )
+        # NaN fails every comparison, so the test asks who is within. That a sum is finite takes
+        # one comparison for all coordinates: every run pays for this one at every step.
+        if self.limit is None:
+            return lambda moment, n: ~(absolute(reduce(add, moment.w)) <= n["limit"])
+        return lambda moment, n: ~reduce(and_, [absolute(x) <= n["limit"] for x in moment.w])
 
 
 Event = Escape | Converged | Diverged
@@ -258,10 +264,4 @@ def checked_events(until: Event | Sequence[Event]) -> tuple[tuple[Event, ...], i
             raise TypeError(
                 f"until must be events such as Escape(center=(0, 0), radius=1.0), got {event!r}"
             )
-    if any(isinstance(event, Diverged) for event in events):
-        return events, len(events)
     return (*events, Diverged()), len(events)
-
-
-def _any(conditions: Any) -> Any:
-    return reduce(lambda a, b: a | b, conditions)

@@ -62,7 +62,8 @@ def build(
         state=rows,
         sums=(("count",) if statistics else ())
         + tuple(f"{name}_{sum_}" for name in statistics for sum_ in SUMS),
-        numbers=(*system.numbers, *thresholds),
+        numbers=tuple(system.numbers),
+        thresholds=tuple(thresholds),
         events=len(events),
     )
 

@@ -97,7 +97,8 @@ class Plan(NamedTuple):
                     phase.kernel.layout,
                     phase.first,
                     phase.stop,
-                    (*take(k, phase.system.numbers), *phase.kernel.thresholds.values()),
+                    tuple(take(k, phase.system.numbers)),
+                    tuple(phase.kernel.thresholds.values()),
                 )
                 for k, phase in enumerate(self.phases)
             ),

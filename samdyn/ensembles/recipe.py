@@ -26,6 +26,10 @@ _SPACINGS = {"linspace": np.linspace, "geomspace": np.geomspace}
 _POINTS = {"grid": grid, "uniform": uniform, "ball": ball}
 
 
+_LONG = 1000
+"""Longer arrays are not written out in a recipe: they stand in the result as a coordinate."""
+
+
 class RecipeError(ValueError):
     """A recipe that cannot be followed; the message names the entry and what would be right."""
 
@@ -35,7 +39,7 @@ def describe_loss(loss: Loss) -> dict[str, Any]:
     described: dict[str, Any] = {
         "formula": loss.formula,
         "variables": list(loss.variables),
-        "constants": {name: _plain(value) for name, value in loss.constants.items()},
+        "constants": {name: _plain(value, name) for name, value in loss.constants.items()},
     }
     if loss.written_value is not None:
         described["function"] = _source(loss.written_value)
@@ -45,7 +49,7 @@ def describe_loss(loss: Loss) -> dict[str, Any]:
 def describe_algorithm(algorithm: Algorithm | Switch) -> dict[str, Any]:
     """An algorithm as plain data."""
     if isinstance(algorithm, Written):
-        numbers = {name: _plain(value) for name, value in algorithm.numbers.items()}
+        numbers = {name: _plain(value, name) for name, value in algorithm.numbers.items()}
         return {"name": "function", "source": _source(algorithm.definition), **numbers}
     described: dict[str, Any] = {"name": type(algorithm).__name__}
     for field in fields(algorithm):  # type: ignore[arg-type]
@@ -54,7 +58,7 @@ def describe_algorithm(algorithm: Algorithm | Switch) -> dict[str, Any]:
             value = describe_algorithm(value)
         elif field.name == "phases":
             value = [[step, describe_algorithm(one)] for step, one in value]
-        described[field.name] = _plain(value)
+        described[field.name] = _plain(value, field.name)
     return described
 
 
@@ -135,7 +139,21 @@ def _number(value: Any) -> Any:
     raise RecipeError(f"a number must be a value, a list or {{linspace = [a, b, n]}}, got {value}")
 
 
-def _plain(value: Any) -> Any:
+def resolve(recipe: Any, run: xr.Dataset) -> Any:
+    """A recipe in which the numbers that stand in the result itself are filled in."""
+    if isinstance(recipe, list):
+        return [resolve(entry, run) for entry in recipe]
+    if not isinstance(recipe, Mapping):
+        return recipe
+    if set(recipe) == {"variable"}:
+        values = run[recipe["variable"]]
+        return values.values if values.dims == (values.name,) else values.reset_coords(drop=True)
+    return {key: resolve(entry, run) for key, entry in recipe.items()}
+
+
+def _plain(value: Any, name: str) -> Any:
+    if isinstance(value, np.ndarray | xr.DataArray) and value.size > _LONG:
+        return {"variable": name}
     if isinstance(value, xr.DataArray):
         coords = {str(dim): value[dim].values.tolist() for dim in value.dims if dim in value.coords}
         return {"dims": list(value.dims), "values": value.values.tolist(), "coords": coords}

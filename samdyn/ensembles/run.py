@@ -26,6 +26,7 @@ from samdyn.ensembles.recipe import (
     describe_event,
     describe_loss,
     only,
+    resolve,
 )
 from samdyn.ensembles.result import Gathered, dataset
 from samdyn.systems.map import Map
@@ -171,6 +172,7 @@ def rerun(run: xr.Dataset, **options: Any) -> xr.Dataset:
         raise RecipeError("the dataset has no attribute 'recipe': it is no result of simulate")
     written = json.loads(run.attrs["recipe"])
     x0 = run["x0"].reset_coords(drop=True)
+    written = resolve(written, run)
     written["simulate"]["x0"] = x0.assign_coords(
         {dim: run[dim] for dim in x0.dims if dim in run.coords}
     )

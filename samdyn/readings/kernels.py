@@ -28,6 +28,7 @@ import platformdirs
 from samdyn.version import VERSION
 
 _SLOW = 1.0
+_DATE = 1_000_000_000
 _loaded: dict[str, Callable] = {}
 _told: set[Path] = set()
 _lock = threading.RLock()
@@ -71,9 +72,10 @@ def listed() -> list[CachedKernel]:
     for path in folder().glob("kernel_*.py"):
         title = path.read_text(encoding="utf-8").split("\n", 1)[0].strip('"')
         binaries = list((path.parent / "__pycache__").glob(path.stem + ".*"))
-        size = sum(file.stat().st_size for file in (path, *binaries))
+        stats = [file.stat() for file in (path, *binaries)]
+        size, modified = sum(s.st_size for s in stats), max(s.st_mtime for s in stats)
         name = path.stem.removeprefix("kernel_")
-        kernels.append(CachedKernel(name, title, path, size, path.stat().st_mtime))
+        kernels.append(CachedKernel(name, title, path, size, modified))
     return sorted(kernels, key=lambda kernel: -kernel.modified)
 
 
@@ -113,6 +115,8 @@ def _place(name: str, source: str) -> Path:
         try:
             with os.fdopen(descriptor, "w", encoding="utf-8") as file:
                 file.write(text)
+            # Numba takes another date for another source: two processes must write the same one
+            os.utime(temporary, (_DATE, _DATE))
             os.replace(temporary, target)
         finally:
             Path(temporary).unlink(missing_ok=True)

@@ -3,6 +3,11 @@
 Sixty-four particles (lanes) go through each step together, the lane loop innermost and without
 branches, which LLVM turns into full-width SIMD. A block's numbers stand in one table, a row a
 quantity and a column a lane, so that every load and store has a constant offset.
+
+Watching for events costs almost nothing this way: all lanes go through a stretch of steps at full
+width, and a flag remembers whose event held on the way. A flagged lane is put back to where the
+stretch began and taken through it once more by itself, up to its event. That happens once in a
+particle's life. The same scalar loop takes over where only a few lanes are left.
 """
 
 from __future__ import annotations
@@ -14,45 +19,54 @@ from samdyn.program import Argument, Line, Program
 from samdyn.readings import elementary
 
 LANES = 64
+_STRETCH = 32
+_FEW = 4
 
 
 class Layout(NamedTuple):
     """The rows of a block's table, in order, and what the program's outputs are for.
 
-    The program's inputs are the rows of ``state``, ``sums`` and ``numbers``; its outputs the new
-    ``state``, the new ``sums`` and one condition for each event.
+    The program's inputs are the rows of ``state``, ``sums`` and ``numbers``, then the
+    ``thresholds``, which all lanes share; its outputs are the new ``state``, the new ``sums`` and
+    one condition for each event.
     """
 
     state: tuple[str, ...]
     sums: tuple[str, ...]
     numbers: tuple[str, ...]
+    thresholds: tuple[str, ...]
     events: int
 
     @property
     def inputs(self) -> tuple[str, ...]:
         """Names of the program's inputs."""
-        return self.state + self.sums + self.numbers
+        return self.state + self.sums + self.numbers + self.thresholds
 
     @property
     def code(self) -> int:
         """The row that holds 0 while a lane runs, then 1 + the number of the event."""
-        return len(self.inputs)
+        return len(self.state) + len(self.sums) + len(self.numbers)
 
     @property
     def ended(self) -> int:
         """The row that holds the step at which a lane stopped."""
-        return len(self.inputs) + 1
+        return self.code + 1
+
+    @property
+    def flag(self) -> int:
+        """The row that says whose event held in the stretch under way."""
+        return self.code + 2
 
     @property
     def rows(self) -> int:
         """The number of rows."""
-        return len(self.inputs) + 2
+        return self.code + 3
 
 
-_HEADER = '''\
+_MODULE = '''\
 """{title}
 
-One block's table, a row of {lanes} lanes each:
+A block's table has {lanes} lanes a row:
 {rows}
 """
 
@@ -61,40 +75,66 @@ from math import {math}
 import numpy as np
 from numba import njit
 
-# a call that LLVM leaves in the lane loop would stop it from vectorising
-inlined = njit(error_model="numpy", forceinline=True)
+inlined = njit(error_model="numpy")
 
 
 {functions}@njit(
-    "void(float64[:, ::1], int64, int64, int64, int64, int64[::1], float64[:, :, ::1])",
+    "void(float64[:, ::1], float64[::1], int64, int64, int64, int64, "
+    "int64[::1], float64[:, :, ::1])",
     error_model="numpy",
     nogil=True,
     cache=CACHE,
 )
-def advance(table, first, stop, end, after, times, record):
-    """Take every block from step ``first`` to ``stop``; a lane moves while the step is below ``end``.
+def advance(table, shared, first, stop, end, after, times, record):
+    """Take every block from step ``first`` to ``stop``.
 
-    ``record[k]`` gets the leading rows as they are at step ``times[k]``, before that step is
-    taken. Sums count from step ``after``.
+    A lane moves while the step is below ``end``. ``record[k]`` gets the leading rows as they are
+    at step ``times[k]``, before that step is taken. Sums count from step ``after``.
     """
+{thresholds}    saved = np.empty({moving})
     for block in range(table.shape[0]):
         row = table[block]
         k = 0
-        for t in range(first, stop):
+        t = first
+        while t < stop:
             while k < times.shape[0] and times[k] == t:
                 record[k, block, :] = row[: record.shape[2]]
                 k += 1
-            now = float(t)
-            going = t < end
-            counting = t >= after
+            until = min(t + {stretch}, stop)
+            if k < times.shape[0]:
+                until = min(until, times[k])
+            if t < end:
+                until = min(until, end)
+            running = 0
             for i in range({lanes}):
-{body}
-            if t & 15 == 15:
-                running = 0
+                running += 1 if row[{code} + i] == 0.0 else 0
+            if running == 0:
+                break
+            alone = running <= {few} or t >= end
+            flagged = 0
+            if not alone:
+                saved[:] = row[:{moving}]
+                row[{flag} : {flag} + {lanes}] = 0.0
+                for u in range(t, until):
+                    counting = u >= after
+                    for i in range({lanes}):
+{together}
                 for i in range({lanes}):
-                    running += 1 if row[{code} + i] == 0.0 else 0
-                if running == 0:
-                    break
+                    flagged += 1 if (row[{flag} + i] != 0.0) & (row[{code} + i] == 0.0) else 0
+                if running < {lanes}:
+                    for i in range({lanes}):
+                        done = row[{code} + i] != 0.0
+{restore}
+            if alone or flagged > 0:
+                for i in range({lanes}):
+                    if row[{code} + i] == 0.0 and (alone or row[{flag} + i] != 0.0):
+                        if not alone:
+                            for j in range(i, {moving}, {lanes}):
+                                row[j] = saved[j]
+                        for u in range(t, until):
+                            counting = u >= after
+{by_itself}
+            t = until
         while k < times.shape[0]:
             record[k, block, :] = row[: record.shape[2]]
             k += 1
@@ -141,57 +181,84 @@ def write(program: Program, layout: Layout, title: str) -> str:
     constants |= set(program.outputs)
     special = [name for name in ("inf", "nan") if any(name in repr(c) for c in constants)]
     names = _names(layout)
-    described = zip(names, layout.inputs, strict=True)
-    return _HEADER.format(
+    moving = len(layout.state) + len(layout.sums)
+    thresholds = names[layout.code :]
+    return _MODULE.format(
         title=title,
         lanes=LANES,
-        rows="\n".join(f"  {short}: {name}" for short, name in described),
+        stretch=_STRETCH,
+        few=_FEW,
+        rows="\n".join(
+            f"  {short}: {name}" for short, name in zip(names, layout.inputs, strict=True)
+        ),
         math=", ".join([*libm, *special]) or "pi",
         functions=functions + "\n\n" if functions else "",
+        thresholds="".join(f"    {name} = shared[{i}]\n" for i, name in enumerate(thresholds)),
+        moving=moving * LANES,
         code=layout.code * LANES,
-        body="\n".join(" " * 16 + line for line in _body(program, layout, names)),
+        flag=layout.flag * LANES,
+        together=_indented(24, _together(program, layout, names)),
+        restore=_indented(
+            24,
+            [f"row[{_at(i)}] = saved[{_at(i)}] if done else row[{_at(i)}]" for i in range(moving)],
+        ),
+        by_itself=_indented(28, _by_itself(program, layout, names)),
     )
 
 
 def _names(layout: Layout) -> list[str]:
-    return [
-        f"{letter}{i}"
-        for letter, rows in zip("zsp", (layout.state, layout.sums, layout.numbers), strict=True)
-        for i in range(len(rows))
-    ]
+    groups = zip("zspq", layout[:4], strict=True)
+    return [f"{letter}{i}" for letter, rows in groups for i in range(len(rows))]
 
 
-def _body(program: Program, layout: Layout, names: list[str]) -> list[str]:
+def _step(program: Program, layout: Layout, names: list[str]) -> tuple[list[str], list[str]]:
+    """The loads and the lines of the program, and what its outputs are called."""
     values = [*names, *(f"v{i}" for i in range(len(program.lines)))]
 
     def say(argument: Argument) -> str:
         return values[argument] if type(argument) is int else _constant(argument)
 
-    text = [f"{name} = row[{_at(i)}]" for i, name in enumerate(names)]
-    text.append(f"code = row[{_at(layout.code)}]")
-    text.append(f"ended = row[{_at(layout.ended)}]")
+    text = [f"{name} = row[{_at(i)}]" for i, name in enumerate(names[: layout.code])]
     for i, line in enumerate(program.lines):
         text.append(f"v{i} = {_operation(line, [say(a) for a in line.arguments])}")
+    return text, [say(output) for output in program.outputs]
 
-    moving = len(layout.state)
-    kept = moving + len(layout.sums)
-    hits = program.outputs[kept:]
+
+def _together(program: Program, layout: Layout, names: list[str]) -> list[str]:
+    """A step of all lanes: everybody moves, and whose event holds is remembered."""
+    text, outputs = _step(program, layout, names)
+    moving, kept = len(layout.state), len(layout.state) + len(layout.sums)
+    text.append(f"hit = {' | '.join(outputs[kept:])}")
+    text.append(f"row[{_at(layout.flag)}] = 1.0 if hit else row[{_at(layout.flag)}]")
+    text += [f"row[{_at(i)}] = {outputs[i]}" for i in range(moving)]
+    text += [
+        f"row[{_at(i)}] = {outputs[i]} if counting else {names[i]}" for i in range(moving, kept)
+    ]
+    return text
+
+
+def _by_itself(program: Program, layout: Layout, names: list[str]) -> list[str]:
+    """A step of one lane, up to its event."""
+    text, outputs = _step(program, layout, names)
+    moving, kept = len(layout.state), len(layout.state) + len(layout.sums)
+    if layout.sums:
+        text.append("if counting:")
+        text += [f"    row[{_at(i)}] = {outputs[i]}" for i in range(moving, kept)]
     text.append("hit = 0.0")
     for number in reversed(range(layout.events)):  # the first event given wins
-        text.append(f"hit = {number + 1}.0 if {say(hits[number])} else hit")
-    text.append("free = code == 0.0")
-    text.append("code = hit if free else code")
-    text.append("ended = now if free else ended")
-    text.append("move = (code == 0.0) & going")
-    for i in range(moving):
-        text.append(f"row[{_at(i)}] = {say(program.outputs[i])} if move else {names[i]}")
-    if layout.sums:
-        text.append("count = free & counting")
-    for i in range(moving, kept):
-        text.append(f"row[{_at(i)}] = {say(program.outputs[i])} if count else {names[i]}")
-    text.append(f"row[{_at(layout.code)}] = code")
-    text.append(f"row[{_at(layout.ended)}] = ended")
-    return text
+        text.append(f"hit = {number + 1}.0 if {outputs[kept + number]} else hit")
+    text += [
+        "if hit != 0.0:",
+        f"    row[{_at(layout.code)}] = hit",
+        f"    row[{_at(layout.ended)}] = float(u)",
+        "    break",
+        "if u < end:",
+    ]
+    return text + [f"    row[{_at(i)}] = {outputs[i]}" for i in range(moving)]
+
+
+def _indented(depth: int, lines: list[str]) -> str:
+    return "\n".join(" " * depth + line for line in lines)
 
 
 def _at(row: int) -> str:

@@ -212,7 +212,9 @@ def test_a_written_algorithm_refuses_numbers_it_does_not_take():
     ],
 )
 def test_a_signature_of_another_form_is_refused(definition):
-    refused(TypeError, ["must have the form (grad, w,", "write for example"], sd.algorithm, definition)
+    refused(
+        TypeError, ["must have the form (grad, w,", "write for example"], sd.algorithm, definition
+    )
 
 
 def test_a_step_that_branches_on_a_value_is_refused():

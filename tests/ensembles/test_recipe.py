@@ -158,3 +158,11 @@ def test_functions_cannot_be_followed_again():
         sd.rerun(run)
     with pytest.raises(RecipeError, match="no result of simulate"):
         sd.rerun(xr.Dataset())
+
+
+def test_long_arrays_stand_in_the_result_once():
+    lr = xr.DataArray(np.linspace(0.01, 0.1, 2000), dims="particle")
+    system = sd.Map(SADDLE.replace(a=1.0), sd.SAM(lr=lr, rho=np.linspace(0.0, 0.1, 1500)))
+    run = sd.simulate(system, np.full((2000, 2), 0.1), 2)
+    assert len(run.attrs["recipe"]) < 2000
+    np.testing.assert_array_equal(sd.rerun(run).final, run.final)

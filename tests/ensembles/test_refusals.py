@@ -59,7 +59,7 @@ CASES = {
     "two sweeps": (
         dict(system=sd.Map(LOSS, DIFFERENT)),
         ValueError,
-        "lr has other values along 'lr'",
+        "lr is swept over two different arrays in two phases",
     ),
     "two-dimensional": (
         dict(system=sd.Map(LOSS, sd.GD(lr=np.ones((2, 2))))),

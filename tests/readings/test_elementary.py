@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from numba import njit
 
 import samdyn as sd
-from samdyn.readings import elementary, kernels
-from samdyn.readings.writer import write
 from samdyn.ensembles.events import Diverged
 from samdyn.ensembles.kernel import build
+from samdyn.readings import elementary, kernels
+from samdyn.readings.writer import write
 
 BOUNDS = {"exp": 1.0, "log": 1.0, "sin": 1.0, "cos": 1.0, "tanh": 2.5}
 
@@ -55,7 +55,9 @@ def samples(name):
                 quarter, np.nextafter(quarter, 0)],
         "tanh": [random.uniform(-25, 25, 8000), near],
     }  # fmt: skip
-    return np.concatenate([np.asarray(part, float) for part in wide["sin" if name == "cos" else name]])
+    return np.concatenate(
+        [np.asarray(part, float) for part in wide["sin" if name == "cos" else name]]
+    )
 
 
 @pytest.mark.parametrize("name", BOUNDS)
@@ -97,9 +99,7 @@ def test_compiled_and_plain_python_agree_bit_for_bit(name, x):
     with np.errstate(all="ignore"):
         plain = getattr(elementary, name)(np.float64(x))
     np.testing.assert_array_equal(
-        np.float64(_compiled[name](x)).view(np.int64)
-        if x == x
-        else np.isnan(_compiled[name](x)),
+        np.float64(_compiled[name](x)).view(np.int64) if x == x else np.isnan(_compiled[name](x)),
         np.float64(plain).view(np.int64) if not np.isnan(plain) or x == x else np.isnan(plain),
     )
 
@@ -122,13 +122,17 @@ def test_the_text_holds_what_is_called_and_no_more():
     assert elementary.text(set()) == ""
 
 
-def test_a_kernel_that_uses_them_is_vectorised():
+def test_a_kernel_that_uses_them_is_vectorised(tmp_path, monkeypatch):
+    monkeypatch.setenv("SAMDYN_CACHE_DIR", str(tmp_path))  # Numba shows no cached code
+    monkeypatch.setattr(kernels, "_loaded", {})
     loss = sd.Loss("exp(x)*log(1 + y**2) + sin(x)*cos(y) + tanh(x)")  # all five at once
     kernel = build(sd.Map(loss, sd.GD(lr=0.01)), [Diverged()], {})
     advance = kernels.load(write(kernel.program, kernel.layout, kernel.title))
     (text,) = advance.inspect_asm().values()
     if not any(register in text for register in ("%xmm", "%ymm", "%zmm")):
         pytest.skip("the instructions' names are known for x86 only")
-    packed, scalar = (len(re.findall(rf"v?(mul|add|sub|div){kind}\b", text)) for kind in ("pd", "sd"))
+    packed, scalar = (
+        len(re.findall(rf"v?(mul|add|sub|div){kind}\b", text)) for kind in ("pd", "sd")
+    )
     assert packed > 100
     assert packed > 5 * scalar

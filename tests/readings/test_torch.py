@@ -52,7 +52,8 @@ def test_gd_equals_torch_sgd(options):
         value(w).backward()
         optimizer.step()
         expected.append(w.detach().clone().numpy())
-    np.testing.assert_allclose(trajectory(sd.GD(lr=0.02, **options)), expected, rtol=1e-12, atol=1e-14)
+    found = trajectory(sd.GD(lr=0.02, **options))
+    np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-14)
 
 
 @pytest.mark.parametrize("options", [{}, {"momentum": 0.9, "weight_decay": 0.05}], ids=str)
