@@ -131,28 +131,18 @@ def gradient(make_loss):
     return naive.gradient(setting(make_loss).loss)
 
 
-def exact(make_loss, case, digits=40):
-    """The trajectory by loops in arithmetic of so many digits."""
-    _, start, lr, rho = setting(make_loss)
-    points = naive.trajectory(case.twin(lr, rho), gradient(make_loss), start, STEPS, digits)
-    return np.array(points, dtype=object)
-
-
 def check(found, make_loss, case, at=slice(None)):
-    """Points found at some steps are the exact ones, to 1e-12 of the trajectory's size.
+    """Points found at some steps are those of loops in 40 digits, to 1e-12 of their size.
 
-    Where that fails, the loops once more in 20 digits show by how much rounding grows on the
-    way. If more than three digits are lost (in the sums of the gradient, or because trajectories
-    part), as many more are granted: on one pair of loss and algorithm, when this was written.
+    With these steps and starts rounding hardly grows, so that no pair of loss and algorithm needs
+    more room.
     """
-    points = exact(make_loss, case)
+    _, start, lr, rho = setting(make_loss)
+    points = naive.trajectory(case.twin(lr, rho), gradient(make_loss), start, STEPS, digits=40)
+    points = np.array(points, dtype=object)
     size = np.abs(points).max()
     assert np.abs(points[-1] - points[0]).max() > 1e-7 * size, "nothing happened"
-    error = np.abs(found - points[at]).max() / size
-    if error > 1e-12:
-        lost = np.abs(exact(make_loss, case, digits=20) - points).max() / size / 1e-20
-        assert lost < 1e5, "the comparison says nothing: choose another start"
-        assert error <= 1e-15 * lost
+    assert np.abs(found - points[at]).max() <= 1e-12 * size
 
 
 every_case = pytest.mark.parametrize("name", CASES)

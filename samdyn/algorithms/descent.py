@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from types import SimpleNamespace
 
+import numpy as np
+
 from samdyn.algorithms.base import Algorithm, Oracle, State
 from samdyn.algorithms.gradients import (
     Ascent,
@@ -20,7 +22,7 @@ from samdyn.numbers import Number, checked_number
 _OPTIONAL = ("momentum", "weight_decay")
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class GD(Algorithm):
     """Gradient descent, with heavy-ball or Nesterov momentum and weight decay.
 
@@ -45,8 +47,8 @@ class GD(Algorithm):
 
     Examples
     --------
-    >>> GD(lr=0.1, momentum=0.9).numbers
-    {'lr': 0.1, 'momentum': 0.9}
+    >>> GD(lr=0.1, momentum=0.9)
+    GD(lr=0.1, momentum=0.9)
     """
 
     lr: Number
@@ -61,6 +63,11 @@ class GD(Algorithm):
                 object.__setattr__(self, field.name, value)
         if self.nesterov and not self._has("momentum"):
             raise ValueError("nesterov needs a momentum above 0, as in torch; got momentum=0")
+
+    def __repr__(self) -> str:
+        given = [(field, getattr(self, field.name)) for field in fields(self)]
+        said = (f"{f.name}={v!r}" for f, v in given if np.ndim(v) or v != f.default)
+        return f"{type(self).__name__}({', '.join(said)})"
 
     def _has(self, name: str) -> bool:
         """Whether an optional number is in play. A plain 0 leaves its part of the step out."""
@@ -90,7 +97,7 @@ class GD(Algorithm):
         return update(g, z[0], z[1], n.lr, n.momentum)
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class SAM(GD):
     """Sharpness-Aware Minimization: descend along the gradient of a point uphill.
 
@@ -145,7 +152,7 @@ class SAM(GD):
         return super().gradient(ascended(grad, self.ascent(n), self.ascent_steps), n)
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class ASAM(SAM):
     """Adaptive SAM: the ascent step is measured in units of each weight's own size.
 

@@ -6,7 +6,6 @@ from itertools import pairwise
 from math import exp, pi
 
 import numpy as np
-from scipy.optimize import brentq
 
 from samdyn import words
 from samdyn.losses.loss import Loss
@@ -217,6 +216,8 @@ def gaussian_wells(
 def _gaussian_points(
     flat_depth: float, flat_width: float, sharp_depth: float, sharp_width: float
 ) -> list:
+    from scipy.optimize import brentq  # takes half a second, which the other losses need not wait
+
     def slope(x: float) -> float:
         left = flat_depth / flat_width**2 * exp(-((x + 1) ** 2) / (2 * flat_width**2))
         right = sharp_depth / sharp_width**2 * exp(-((x - 1) ** 2) / (2 * sharp_width**2))

