@@ -49,6 +49,13 @@ def checked_number(
     return array if isinstance(value, list | tuple) else value
 
 
+def checked_whole(name: str, value: Any, smallest: int) -> int:
+    """Return a whole number not below ``smallest``, or refuse it in one sentence."""
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < smallest:
+        raise ValueError(f"{name} must be a whole number >= {smallest}, got {value!r}")
+    return int(value)
+
+
 def _worst(value: Any, array: np.ndarray) -> str:
     if array.ndim == 0:
         return f"{value}"

@@ -179,11 +179,31 @@ def test_compiled_kernels_equal_the_naive_loop(make_loss):
     compiled_equals_naive(make_loss, "sam momentum decay")
 
 
+# a kernel takes seconds to compile: every algorithm on eight losses, every loss with three
+SAMPLE = [
+    (make_loss, name)
+    for i, make_loss in enumerate(losses.LIBRARY)
+    for j, name in enumerate(CASES)
+    if (i + 3 * j) % 5 == 0
+]
+
+
 @pytest.mark.slow
-@every_case
-@every_loss
-def test_every_compiled_kernel_equals_the_naive_loop(make_loss, name):
+@pytest.mark.parametrize(("make_loss", "name"), SAMPLE)
+def test_compiled_kernels_of_all_losses_equal_the_naive_loop(make_loss, name):
     compiled_equals_naive(make_loss, name)
+    loss, _, lr, rho = setting(make_loss)
+    system = sd.Map(loss, CASES[name].make(lr, rho))
+    if system.program.is_ieee:
+        low, high = np.transpose(loss.box)
+        x0 = np.random.default_rng(2).uniform(low, high, (130, loss.dimension))
+        run = sd.simulate(system, x0, STEPS, record=1, progress=False)
+        np.testing.assert_array_equal(run.final, system.apply(x0, STEPS))
+
+
+def test_the_sample_of_slow_pairs_covers_all():
+    assert {make_loss for make_loss, _ in SAMPLE} == set(losses.LIBRARY)
+    assert {name for _, name in SAMPLE} == set(CASES)
 
 
 @pytest.mark.parametrize("momentum", ["keep", "reset"])

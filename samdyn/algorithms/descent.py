@@ -17,7 +17,7 @@ from samdyn.algorithms.gradients import (
     unnormalized,
 )
 from samdyn.algorithms.updates import descent, heavy_ball, nesterov
-from samdyn.numbers import Number, checked_number
+from samdyn.numbers import Number, checked_number, checked_whole
 
 _OPTIONAL = ("momentum", "weight_decay")
 
@@ -139,8 +139,7 @@ class SAM(GD):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not isinstance(self.ascent_steps, int) or self.ascent_steps < 1:
-            raise ValueError(f"ascent_steps must be a whole number >= 1, got {self.ascent_steps!r}")
+        checked_whole("ascent_steps", self.ascent_steps, 1)
 
     def ascent(self, n: SimpleNamespace) -> Ascent:
         """The ascent step, as a function of oracle, point and starting point."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from types import SimpleNamespace
 
 from samdyn.algorithms.base import Algorithm, Oracle, State
-from samdyn.numbers import Number, checked_number
+from samdyn.numbers import Number, checked_number, checked_whole
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,8 +44,7 @@ class Lookahead(Algorithm):
     def __post_init__(self) -> None:
         if not isinstance(self.algorithm, Algorithm):
             raise TypeError(f"algorithm must be an algorithm, got {self.algorithm!r}")
-        if not isinstance(self.k, int) or self.k < 1:
-            raise ValueError(f"k must be a whole number >= 1, got {self.k!r}")
+        checked_whole("k", self.k, 1)
         if "alpha" in self.algorithm.numbers:
             raise ValueError("algorithm has a number named alpha already, which Lookahead needs")
         object.__setattr__(self, "alpha", checked_number("alpha", self.alpha, minimum=0.0))

@@ -45,10 +45,10 @@ class Switch:
         phases = tuple(self.phases)
         object.__setattr__(self, "phases", phases)
         for phase in phases:
-            if not (isinstance(phase, tuple) and len(phase) == 2):
-                raise TypeError(f"phases must be pairs (step, algorithm), got {phase!r}")
-            if not isinstance(phase[0], int) or not isinstance(phase[1], Algorithm):
-                raise TypeError(f"phases must be pairs (step, algorithm), got {phase!r}")
+            match phase:
+                case (int(), Algorithm()):
+                    continue
+            raise TypeError(f"phases must be pairs (step, algorithm), got {phase!r}")
         steps = [step for step, _ in phases]
         if not steps or steps[0] != 0 or sorted(set(steps)) != steps:
             raise ValueError(f"the steps of phases must begin at 0 and increase, got {steps}")

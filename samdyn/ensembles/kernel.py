@@ -68,21 +68,24 @@ def build(
     )
 
     def definition(*values: Any) -> list[Any]:
-        named = dict(zip(layout.inputs, values, strict=True))
-        numbers = {name: named[name] for name in system.numbers}
-        moved = system.step([named[name] for name in system.rows], numbers)
+        given = iter(values)
+        z, sums, numbers = (
+            dict(zip(names, given, strict=False))
+            for names in (layout.state, layout.sums, layout.numbers)
+        )
+        limits = [dict(zip(event.numbers(), given, strict=False)) for event in events]
+        moved = system.step([z[name] for name in system.rows], numbers)
         d = len(system.coordinates)
         moment = Moment(system, Point(values[:d]), Point(moved[:d]), numbers)
-        sums = _count(moment, statistics, values[len(rows) : len(rows) + len(layout.sums)])
-        hits = [
-            condition(moment, {name: named[f"event{k}_{name}"] for name in event.numbers()})
-            for k, (event, condition) in enumerate(zip(events, conditions, strict=True))
-        ]
         after = dict(zip(system.rows, moved, strict=True))
-        return [*(after.get(name, 0.0) for name in rows), *sums, *hits]
+        return [
+            *(after.get(name, 0.0) for name in rows),
+            *_count(moment, statistics, list(sums.values())),
+            *(holds(moment, limit) for holds, limit in zip(conditions, limits, strict=True)),
+        ]
 
     title = f"{type(system.algorithm).__name__} on {system.loss.name or system.loss.formula}"
-    safe = title.replace("\\", "").replace('"', "'")[:90]
+    safe = " ".join(title.replace("\\", "").replace('"', "'").split())[:90]
     return Kernel(trace(definition, layout.inputs), layout, thresholds, safe)
 
 

@@ -17,6 +17,7 @@ from samdyn.ensembles.events import EXTRA_NAMES, Event, checked_events, read_for
 from samdyn.ensembles.kernel import SUMS, Kernel, build
 from samdyn.ensembles.points import checked_points
 from samdyn.losses.formula import FormulaError, check_name
+from samdyn.numbers import checked_whole
 from samdyn.readings import kernels
 from samdyn.systems.map import Map
 
@@ -127,7 +128,7 @@ def make_plan(
     """Check a request and lay it out; see `samdyn.simulate` for the arguments and refusals."""
     if not isinstance(system, Map):
         raise TypeError(f"system must be a samdyn.Map(loss, algorithm), got {system!r}")
-    steps = whole("steps", steps, 0)
+    steps = checked_whole("steps", steps, 0)
     times = _times(record, steps)
     events, watched = checked_events(until)
     points = checked_points(x0, system.coordinates)
@@ -158,8 +159,8 @@ def make_plan(
         system=system,
         points=points,
         steps=steps,
-        after=whole("after", after, 0),
-        times=times,
+        after=checked_whole("after", after, 0),
+        times=None if times is None else np.array(times, np.int64),
         events=events,
         watched=watched,
         statistics=formulas,
@@ -170,18 +171,11 @@ def make_plan(
     )
 
 
-def whole(name: str, value: Any, smallest: int) -> int:
-    """A whole number not below ``smallest``, or a refusal."""
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < smallest:
-        raise ValueError(f"{name} must be a whole number >= {smallest}, got {value!r}")
-    return int(value)
-
-
-def _times(record: int | Sequence[int] | np.ndarray | None, steps: int) -> np.ndarray | None:
+def _times(record: Any, steps: int) -> Sequence[int] | np.ndarray | None:
     if record is None:
         return None
     if np.ndim(record) == 0:
-        return np.arange(0, steps + 1, whole("record", record, 1), dtype=np.int64)
+        return range(0, steps + 1, checked_whole("record", record, 1))
     times = np.asarray(record)
     if times.ndim != 1 or times.size == 0 or not np.issubdtype(times.dtype, np.integer):
         raise ValueError(f"record must be a whole number or a sequence of steps, got {record!r}")
@@ -202,7 +196,7 @@ def _statistic_name(name: str, system: Map) -> str:
 
 def _chunk_size(chunk: int | None, count: int) -> int:
     if chunk is not None:
-        return whole("chunk", chunk, 1)
+        return checked_whole("chunk", chunk, 1)
     # enough chunks to share out evenly, by a rule that knows no number of threads: a store
     # must find the same chunks again on another machine
     even = -(-count // 32)

@@ -15,7 +15,7 @@ import xarray as xr
 
 from samdyn.ensembles.events import Event
 from samdyn.ensembles.execute import execute
-from samdyn.ensembles.plan import Plan, make_plan, whole
+from samdyn.ensembles.plan import Plan, make_plan
 from samdyn.ensembles.recipe import (
     RecipeError,
     build_algorithm,
@@ -29,6 +29,7 @@ from samdyn.ensembles.recipe import (
     resolve,
 )
 from samdyn.ensembles.result import Gathered, dataset
+from samdyn.numbers import checked_whole
 from samdyn.systems.map import Map
 
 _ENTRIES = ("x0", "steps", "record", "until", "statistics", "after", "state")
@@ -118,7 +119,7 @@ def simulate(
     array([0., 1.])
     """
     began = time.perf_counter()
-    threads = None if threads is None else whole("threads", threads, 1)
+    threads = None if threads is None else checked_whole("threads", threads, 1)
     plan = make_plan(system, x0, steps, record, until, statistics or {}, after, state, chunk)
     gathered = Gathered.empty(plan.axes.particles, plan.recorded, plan.kept, plan.sums)
     complete = execute(
