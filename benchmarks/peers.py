@@ -99,10 +99,11 @@ def plain_numba(work: Work, start: Ensemble) -> dict[str, Run]:
     return {"": run}
 
 
-def jax(work: Work, start: Ensemble) -> dict[str, Run]:
+def jax(work: Work, start: Ensemble, threads: int = 1) -> dict[str, Run]:
     """A jitted loop over steps, over the whole array and over blocks that fit the cache.
 
-    Each thread has its own part of the particles: XLA itself uses one for work of this kind.
+    XLA itself hardly uses a second core for work of this kind. With more threads each has its own
+    part of the particles, shared out by hand.
     """
     try:
         import jax
@@ -120,7 +121,7 @@ def jax(work: Work, start: Ensemble) -> dict[str, Run]:
         return jax.lax.map(lambda block: one_block(steps, block), parts)
 
     def variant(size: int) -> Run:
-        n = start.lr.size // THREADS
+        n = start.lr.size // threads
 
         def part(k: int) -> Ensemble:
             w, lr, rho = (a[..., k * n : (k + 1) * n] for a in start)
@@ -128,17 +129,17 @@ def jax(work: Work, start: Ensemble) -> dict[str, Run]:
             rows = (w, lr.reshape(-1, size), rho.reshape(-1, size))
             return Ensemble(*map(jax.numpy.asarray, rows))
 
-        parts = [part(k) for k in range(THREADS)]
+        parts = [part(k) for k in range(threads)]
 
         def run(steps: int) -> tuple[np.ndarray, np.ndarray]:
-            with ThreadPoolExecutor(THREADS) as pool:
+            with ThreadPoolExecutor(threads) as pool:
                 done = list(pool.map(lambda p: jax.block_until_ready(blocks(steps, p)), parts))
             w = [np.asarray(w).swapaxes(0, 1).reshape(work.dimension, -1) for w, _ in done]
             return np.concatenate(w, axis=1), np.concatenate([np.ravel(t) for _, t in done])
 
         return run
 
-    whole = start.lr.size // THREADS
+    whole = start.lr.size // threads
     sizes = {"whole": whole} | {f"block {b}": b for b in (64, 256, 1024, 4096) if b < whole}
     return {name: variant(size) for name, size in sizes.items()}
 
@@ -177,14 +178,14 @@ def torch(work: Work, start: Ensemble) -> dict[str, Run]:
     return {"": run}
 
 
-def c(work: Work, start: Ensemble) -> dict[str, Run]:
-    """The lane loop in C, with and without contraction to fused multiply-adds."""
+def c(work: Work, start: Ensemble, contract: str = "off") -> dict[str, Run]:
+    """The lane loop in C, with or without contraction to fused multiply-adds."""
     if shutil.which("gcc") is None:
         return {}
     n, d = start.lr.size, work.dimension
     lr, rho = np.ascontiguousarray(start.lr), np.ascontiguousarray(start.rho)
 
-    def variant(contract: str) -> Run:
+    def variant() -> Run:
         advance = _compiled(work.loss, work.ascends, work.momentum > 0.0, contract)
 
         def run(steps: int) -> tuple[np.ndarray, np.ndarray]:
@@ -207,7 +208,7 @@ def c(work: Work, start: Ensemble) -> dict[str, Run]:
 
         return run
 
-    return {"IEEE": variant("off"), "contracted": variant("fast")}
+    return {"": variant()}
 
 
 @cache
@@ -232,6 +233,8 @@ ALL: dict[str, Peer] = {
     "NumPy": numpy,
     "Numba": plain_numba,
     "JAX": jax,
+    "JAX shared out": partial(jax, threads=THREADS),
     "torch": torch,
     "C": c,
+    "C contracted": partial(c, contract="fast"),
 }
