@@ -6,10 +6,13 @@ import hashlib
 import pickle
 import threading
 import time
+from collections.abc import Callable
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
+from samdyn.ensembles import store
 from samdyn.ensembles.kernel import SUMS
 from samdyn.program import Program
 from samdyn.readings import kernels
@@ -17,6 +20,9 @@ from samdyn.readings.writer import LANES, Layout
 
 _SLICE = 0.1
 """Seconds between two looks at whether to stop."""
+
+_KEEP = 10.0
+"""Seconds after which a chunk that goes into a store is kept again."""
 
 
 class Leg(NamedTuple):
@@ -120,9 +126,35 @@ class Watch:
         return steps
 
 
-def run(chunk: Chunk, watch: Watch | None = None) -> Outcome:
-    """Run a chunk to its end, or until the watch is stopped."""
+class _Part(NamedTuple):
+    """A chunk under way: at step ``t`` of a leg, with that leg's table."""
+
+    leg: int
+    t: int
+    table: np.ndarray
+    record: np.ndarray
+
+
+def run(chunk: Chunk, watch: Watch | None = None, folder: Path | None = None) -> Outcome:
+    """Run a chunk to its end, or until the watch is stopped.
+
+    With a folder the outcome is kept there, and a chunk that was stopped goes on from where it
+    was.
+    """
     watch = watch or Watch()
+    whole, part = (folder and folder / f"{chunk.key}.{kind}npz" for kind in ("", "part."))
+    kept = store.load(whole)
+    if kept is not None:
+        watch.add(chunk.steps * chunk.w.shape[1])
+        return Outcome(**kept | {"reached": int(kept["reached"])})
+    outcome = _run(chunk, watch, part)
+    if whole and part and outcome.reached >= chunk.steps:
+        store.save(whole, outcome._asdict())
+        part.unlink(missing_ok=True)
+    return outcome
+
+
+def _run(chunk: Chunk, watch: Watch, part: Path | None) -> Outcome:
     n = chunk.w.shape[1]
     record = np.full((len(chunk.times), -(-n // LANES), chunk.recorded * LANES), np.nan)
     layout = chunk.legs[0].layout
@@ -131,11 +163,25 @@ def run(chunk: Chunk, watch: Watch | None = None) -> Outcome:
     z[:d] = chunk.w
     sums = np.array([[_fresh(name)] * n for name in layout.sums]).reshape(-1, n)
     code, ended = np.zeros(n), np.zeros(n)
-    for leg in chunk.legs:
-        if chunk.reset:
-            z[d:] = 0.0
-        table = _pack(leg, z, sums, code, ended)
-        finished, reached = _advance(leg, table, chunk, record, watch)
+    begun = _begun(part)
+    if begun:
+        record = begun.record
+        watch.add(begun.t * n)
+    for k, leg in enumerate(chunk.legs):
+        if begun and k < begun.leg:
+            continue
+        if begun and k == begun.leg:
+            table, first = begun.table, begun.t
+        else:
+            if chunk.reset:
+                z[d:] = 0.0
+            table, first = _pack(leg, z, sums, code, ended), leg.first
+
+        def keep(t: int, k: int = k, table: np.ndarray = table) -> None:
+            if part:
+                store.save(part, _Part(k, t, table, record)._asdict())
+
+        finished, reached = _advance(leg, table, first, chunk, record, watch, keep)
         shaped = table.reshape(len(table), leg.layout.rows, LANES)
         flat = np.moveaxis(shaped, 1, 0).reshape(leg.layout.rows, -1)[:, :n]
         z, sums = flat[:rows].copy(), flat[rows : rows + len(sums)].copy()
@@ -144,6 +190,11 @@ def run(chunk: Chunk, watch: Watch | None = None) -> Outcome:
         if not finished:
             break
     return _outcome(chunk, z, sums, code, ended, record, reached)
+
+
+def _begun(part: Path | None) -> _Part | None:
+    kept = store.load(part)
+    return kept and _Part(**kept | {"leg": int(kept["leg"]), "t": int(kept["t"])})
 
 
 def _fresh(name: str) -> float:
@@ -173,18 +224,25 @@ def _pack(
 def _advance(
     leg: Leg,
     table: np.ndarray,
+    first: int,
     chunk: Chunk,
     record: np.ndarray,
     watch: Watch,
+    keep: Callable[[int], None],
 ) -> tuple[bool, int]:
     """Take the table through the leg in slices of time; whether it ended, and the step reached."""
     advance = kernels.load(leg.source)
     # the very last state is looked at, not moved
     stop = leg.stop + 1 if leg.stop == chunk.steps else leg.stop
-    t, stride, shared = leg.first, 1024, np.array(leg.thresholds)
+    t, stride, shared = first, 1024, np.array(leg.thresholds)
+    kept = time.perf_counter()
     codes = table.reshape(len(table), leg.layout.rows, LANES)[:, leg.layout.code]
     while t < stop:
-        if watch.stopped.is_set():
+        stopped = watch.stopped.is_set()
+        if stopped or time.perf_counter() - kept > _KEEP:
+            keep(t)
+            kept = time.perf_counter()
+        if stopped:
             return False, t
         if np.all(codes != 0.0):
             stride = stop - t  # nobody moves: what is left is to fill the records

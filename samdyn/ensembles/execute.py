@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
-import warnings
-import zipfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import (
     FIRST_COMPLETED,
@@ -17,7 +14,6 @@ from concurrent.futures import (
 from contextlib import suppress
 from pathlib import Path
 
-import numpy as np
 from tqdm import tqdm
 
 from samdyn.ensembles.chunk import Chunk, Outcome, Watch, run
@@ -53,6 +49,8 @@ def execute(
     ----------
     chunks : iterator of (first, last, Chunk)
         The particles a chunk holds, and the chunk. Taken only as fast as they are worked off.
+    store : Path or None
+        Where chunks are kept.
     total : int
         Particle-steps in all, for the progress bar.
     collect : callable
@@ -79,20 +77,15 @@ def execute(
 
     def submit() -> bool:
         for first, last, chunk in chunks:
-            kept = _kept(store, chunk)
-            if kept is None:
-                arguments = (chunk, watch) if own else (chunk,)
-                waiting[pool.submit(run, *arguments)] = (first, last, chunk)
-                return True
-            collect(first, last, kept)
-            watch.add((last - first) * chunk.steps)
+            # a watch cannot travel to another process
+            future = pool.submit(run, chunk, watch if own else None, store)
+            waiting[future] = (first, last, chunk)
+            return True
         return False
 
     def harvest(future: Future) -> None:
         first, last, chunk = waiting.pop(future)
         outcome = future.result()
-        if outcome.reached >= chunk.steps:
-            _keep(store, chunk, outcome)
         collect(first, last, outcome)
         if own is None:  # threads of ours count as they go
             watch.add((last - first) * chunk.steps)
@@ -123,33 +116,3 @@ def execute(
         bar.close()
         if own:
             own.shutdown()
-
-
-def _kept(store: Path | None, chunk: Chunk) -> Outcome | None:
-    """The outcome of a chunk that an earlier run finished."""
-    if store is None:
-        return None
-    path = store / f"{chunk.key}.npz"
-    if not path.exists():
-        return None
-    try:
-        with path.open("rb") as file, np.load(file) as saved:
-            arrays = {name: saved[name] for name in Outcome._fields}
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile):
-        warnings.warn(f"{path} cannot be read; its particles are run again", stacklevel=2)
-        return None
-    return Outcome(**arrays | {"reached": int(arrays["reached"])})
-
-
-def _keep(store: Path | None, chunk: Chunk, outcome: Outcome) -> None:
-    """Write an outcome whole or not at all."""
-    if store is None:
-        return
-    store.mkdir(parents=True, exist_ok=True)
-    descriptor, temporary = tempfile.mkstemp(dir=store, suffix=".tmp")
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            np.savez(file, **outcome._asdict())
-        os.replace(temporary, store / f"{chunk.key}.npz")
-    finally:
-        Path(temporary).unlink(missing_ok=True)

@@ -29,6 +29,7 @@ from samdyn.ensembles.recipe import (
     resolve,
 )
 from samdyn.ensembles.result import Gathered, dataset
+from samdyn.ensembles.store import prepared
 from samdyn.numbers import checked_whole
 from samdyn.systems.map import Map
 
@@ -87,8 +88,9 @@ def simulate(
     progress : bool, default True
         Show a progress bar on runs longer than a second.
     store : path, optional
-        A folder in which each finished chunk is kept. The same call takes up what it finds
-        there: an interrupted run goes on where it was.
+        A folder in which finished chunks are kept, and those under way every ten seconds and
+        when the run is interrupted. The same call takes up what it finds there: an interrupted
+        run goes on where it was.
 
     Returns
     -------
@@ -120,6 +122,9 @@ def simulate(
     """
     began = time.perf_counter()
     threads = None if threads is None else checked_whole("threads", threads, 1)
+    folder = prepared(store)
+    if executor is not None and not isinstance(executor, Executor):
+        raise TypeError(f"executor must be a concurrent.futures.Executor, got {executor!r}")
     plan = make_plan(system, x0, steps, record, until, statistics or {}, after, state, chunk)
     gathered = Gathered.empty(plan.axes.particles, plan.recorded, plan.kept, plan.sums)
     complete = execute(
@@ -129,7 +134,7 @@ def simulate(
         threads=threads,
         executor=executor,
         progress=progress,
-        store=None if store is None else Path(store),
+        store=folder,
     )
     if not complete:
         done = int(np.sum(~gathered.interrupted))

@@ -105,11 +105,11 @@ def test_a_store_takes_up_where_an_interrupted_run_stopped(tmp_path, reference, 
 
     calls = []
 
-    def counted(chunk, watch=None):
+    def counted(chunk, watch=None, folder=None):
         calls.append(chunk.w.shape[1])
         if len(calls) == 4:
             raise KeyboardInterrupt
-        return run(chunk, watch)
+        return run(chunk, watch, folder)
 
     run = execute.run
     monkeypatch.setattr(execute, "run", counted)
