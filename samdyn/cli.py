@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import sys
+import tempfile
 import time
 import tomllib
+import warnings
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -15,6 +17,7 @@ from samdyn.version import VERSION
 app = App(
     name="samdyn",
     version=VERSION,
+    suppress_keyboard_interrupt=False,  # main says so in a line
     help=(
         "A dynamical-systems simulator for Sharpness-Aware Minimization.\n\n"
         "Start with `samdyn figure kim-beale`, which reproduces a figure in seconds, then "
@@ -40,7 +43,7 @@ def list_(what: Literal["losses", "algorithms", "events", "figures", "all"] = "a
 
     sections = {
         "losses": {function.__name__: function for function in losses.LIBRARY},
-        "algorithms": ALGORITHMS,
+        "algorithms": {**ALGORITHMS, "@samdyn.algorithm": algorithms.algorithm},
         "events": EVENTS,
     }
     for title, entries in sections.items():
@@ -48,9 +51,6 @@ def list_(what: Literal["losses", "algorithms", "events", "figures", "all"] = "a
             _table(title, {name: _first_line(entry) for name, entry in entries.items()})
     if what in ("figures", "all"):
         _table("figures", {name: e.title for name, e in experiments.EXPERIMENTS.items()})
-    if what in ("algorithms", "all"):
-        written = _first_line(algorithms.algorithm)
-        print(f"  {'@samdyn.algorithm':<24} {written} (in Python)")
 
 
 @app.command
@@ -60,6 +60,7 @@ def run(
     out: Annotated[Path | None, Parameter(name=["--out", "-o"])] = None,
     threads: int | None = None,
     progress: bool = True,
+    store: Path | None = None,
 ) -> None:
     """Run the experiment that a TOML file describes and save the result as netCDF.
 
@@ -83,6 +84,8 @@ def run(
 
     A loss of the library is named instead: [loss] name = "beale".
 
+    After Ctrl-C what there is goes to a file ending in .partial.nc.
+
     Parameters
     ----------
     file
@@ -93,17 +96,27 @@ def run(
         Default: as many as there are processors.
     progress
         Show a progress bar on runs longer than a second.
+    store
+        A folder for finished parts: the same command then goes on where it was interrupted.
     """
+    from samdyn.ensembles.events import REASONS
     from samdyn.ensembles.run import follow
 
     try:
         written = tomllib.loads(file.read_text(encoding="utf-8"))
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"{file} is no TOML file: {error}") from None
     target = out or Path(file.with_suffix(".nc").name)
-    result = follow(written, threads=threads, progress=progress)
+    _check_destination(target)
+    result = follow(written, threads=threads, progress=progress, store=store)
+    interrupted = int((result.reason == REASONS.index("interrupted")).sum())
+    if interrupted:
+        target = target.with_name(f"{target.stem}.partial.nc")
     target.parent.mkdir(parents=True, exist_ok=True)
     result.to_netcdf(target, engine="h5netcdf")
+    if interrupted:
+        done = f"{result.reason.size - interrupted} of {result.reason.size} particles finished"
+        raise KeyboardInterrupt(f"{done}, saved {target}")
     print(result)
     print(f"\nsaved {target}")
     print(f'read it again: xarray.open_dataset("{target}", engine="h5netcdf")')
@@ -127,6 +140,7 @@ def figure(
     from samdyn import experiments
 
     experiment = experiments.get(name)
+    _check_destination(out / name)
     print(f"{experiment.title}\n({experiment.source})\n")
     began = time.perf_counter()
     files, claims = experiment.make(out)
@@ -189,19 +203,48 @@ def path() -> None:
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line; bad input ends it with one sentence and exit status 2."""
     try:
-        app(arguments)
+        with warnings.catch_warnings():
+            warnings.showwarning = _warn
+            # an interruption has its own line
+            warnings.filterwarnings("ignore", message="interrupted:")
+            app(arguments)
     except (ValueError, TypeError, OSError, MemoryError) as error:
         print(f"samdyn: {_sentence(error)}", file=sys.stderr)
         sys.exit(2)
-    except KeyboardInterrupt:
-        print("samdyn: interrupted", file=sys.stderr)
+    except KeyboardInterrupt as interruption:
+        said = f": {interruption}" if str(interruption) else ""
+        print(f"samdyn: interrupted{said}", file=sys.stderr)
         sys.exit(130)
 
 
+def _check_destination(target: Path) -> None:
+    """Refuse a file that could not be written, before the work that would be lost."""
+    if target.is_dir():
+        raise ValueError(f"{target} is a folder; name a file in it, such as {target / 'run.nc'}")
+    folder = next(parent for parent in target.absolute().parents if parent.exists())
+    if not folder.is_dir():
+        raise ValueError(f"{target} cannot be written: {folder} is a file, not a folder")
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+        if target.exists():
+            target.open("ab").close()
+    except OSError as error:
+        raise ValueError(f"{target} cannot be written: {error.strerror}") from None
+
+
+def _warn(message: Warning | str, *_: Any, **__: Any) -> None:
+    """Show a warning in one line, without the line of Python that gave it."""
+    print(f"samdyn: {message}", file=sys.stderr)
+
+
 def _sentence(error: BaseException) -> str:
-    if isinstance(error, FileNotFoundError):
-        return f"there is no file {error.filename}"
-    return str(error) or type(error).__name__
+    filename = getattr(error, "filename", None)
+    if isinstance(error, OSError) and filename is not None:
+        if isinstance(error, FileNotFoundError):
+            return f"there is no file {filename}"
+        return f"{filename} cannot be used: {error.strerror}"
+    return " ".join(str(error).split()) or type(error).__name__
 
 
 def _first_line(entry: Any) -> str:

@@ -33,6 +33,8 @@ def checked_number(
     if isinstance(value, str | bool) or value is None:
         raise TypeError(f"{name} must be a number or an array of numbers, got {value!r}")
     try:
+        if np.iscomplexobj(value):
+            raise TypeError
         array = np.asarray(value, dtype=float)
     except (TypeError, ValueError):
         raise TypeError(f"{name} must be a number or an array of numbers, got {value!r}") from None
@@ -46,7 +48,10 @@ def checked_number(
         raise ValueError(f"{name} must be above {above:g}, got {_worst(value, array)}")
     if array.ndim == 0:
         return float(array)
-    return array if isinstance(value, list | tuple) else value
+    if isinstance(value, list | tuple | np.ndarray):
+        value = array.copy()  # what the caller does to an array later is no matter
+        value.flags.writeable = False
+    return value
 
 
 def checked_whole(name: str, value: Any, smallest: int) -> int:

@@ -8,7 +8,8 @@ does the same operations in the same order.
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from numbers import Integral
 from typing import Any, NamedTuple, NoReturn
 
@@ -52,6 +53,25 @@ TRANSCENDENTAL = frozenset({*_UNARY, "power"} - {"negative", "sqrt", "absolute",
 
 Argument = int | float | bool
 """A slot (int: an input or an earlier line) or a constant (float or bool)."""
+
+
+class DefinitionError(TypeError):
+    """A definition that cannot be read; the message says what would be right."""
+
+
+@contextmanager
+def explained(name: str) -> Iterator[None]:
+    """Turn what Python says about a user's definition into one sentence that says what to do."""
+    try:
+        yield
+    except DefinitionError:
+        raise
+    except (TypeError, AttributeError, IndexError, ValueError) as error:
+        said = " ".join(str(error).split())
+        raise DefinitionError(
+            f"in {name}: {said}; a definition is written in Python's arithmetic and the words of "
+            "samdyn.words (sqrt, exp, sin, norm, unit, where, …)"
+        ) from error
 
 
 class Line(NamedTuple):
@@ -102,7 +122,7 @@ def trace(definition: Callable[..., Sequence[Any]], inputs: Sequence[str]) -> Pr
 
     Raises
     ------
-    TypeError
+    DefinitionError
         If the definition branches on a value, or returns something that is no scalar.
 
     Examples
@@ -135,7 +155,7 @@ class _Tape:
     def argument(self, value: Any) -> Argument:
         if isinstance(value, Traced):
             if value.tape is not self:
-                raise TypeError("a traced value was used outside its own trace")
+                raise DefinitionError("a traced value was used outside its own trace")
             return value.slot
         if isinstance(value, bool | np.bool_):
             return bool(value)
@@ -144,7 +164,7 @@ class _Tape:
                 raise TypeError
             return float(value)
         except (TypeError, ValueError, OverflowError):
-            raise TypeError(
+            raise DefinitionError(
                 f"a definition must return and combine scalars, got {type(value).__name__}"
             ) from None
 
@@ -219,13 +239,15 @@ class Traced:
         return self._write("where", self, False, True)
 
     def __bool__(self) -> NoReturn:
-        raise TypeError(
+        raise DefinitionError(
             "a definition cannot branch on a value (if, and, or, not, min, max); "
             "use where(condition, a, b), and & | ~ between conditions"
         )
 
     def _refuse_equality(self, other: Any) -> NoReturn:
-        raise TypeError("a definition cannot test equality; compare with < or <= and use where")
+        raise DefinitionError(
+            "a definition cannot test equality; compare with < or <= and use where"
+        )
 
     __eq__ = _refuse_equality
     __ne__ = _refuse_equality

@@ -142,6 +142,12 @@ def _power(base: Any, exponent: Any, known: Mapping) -> Any:
     return words.power(value, evaluate(exponent, known))
 
 
+_CHOICES = {
+    *(sympy.Heaviside, sympy.Min, sympy.Max, sympy.ITE, sympy.Not, sympy.And, sympy.Or),
+    *(sympy.StrictLessThan, sympy.StrictGreaterThan, sympy.LessThan, sympy.GreaterThan),
+}
+
+
 def _choice(expression: Any, known: Mapping) -> Any:
     """Conditions and what hangs on them."""
     kind = expression.func
@@ -155,6 +161,11 @@ def _choice(expression: Any, known: Mapping) -> Any:
         return value
     if kind is sympy.DiracDelta:
         return 0.0  # the derivative of a kink, almost everywhere
+    if kind not in _CHOICES:
+        raise ValueError(
+            f"{kind.__name__} has no counterpart in words: {expression}; known are "
+            f"{', '.join(known_functions())}"
+        )
     values = [evaluate(argument, known) for argument in arguments]
     if kind is sympy.Heaviside:
         return words.where(values[0] < 0.0, 0.0, words.where(values[0] > 0.0, 1.0, 0.5))
@@ -168,6 +179,10 @@ def _choice(expression: Any, known: Mapping) -> Any:
         return words.where(*values)
     if kind is sympy.Not:
         return words.where(values[0], False, True)
-    if kind in (sympy.And, sympy.Or):
-        return reduce((lambda a, b: a & b) if kind is sympy.And else (lambda a, b: a | b), values)
-    raise ValueError(f"{kind.__name__} has no counterpart in words: {expression}")
+    return reduce((lambda a, b: a & b) if kind is sympy.And else (lambda a, b: a | b), values)
+
+
+def known_functions() -> list[str]:
+    """The names of SymPy's functions that can be said in words."""
+    functions = (*_FUNCTIONS, sympy.Heaviside, sympy.Min, sympy.Max, sympy.Piecewise)
+    return ["sqrt", *(function.__name__ for function in functions)]

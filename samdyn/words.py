@@ -135,6 +135,17 @@ class Point:
     def __truediv__(self, other: Any) -> Point:
         return Point(a / b for a, b in self._with(other))
 
+    def __rtruediv__(self, other: Any) -> Point:
+        return Point(b / a for a, b in self._with(other))
+
+    def __pow__(self, exponent: Any) -> Point:
+        return Point(a**b for a, b in self._with(exponent))
+
+    def __matmul__(self, other: Any) -> Scalar:
+        if not isinstance(other, Point):
+            return NotImplemented
+        return dot(self, other)
+
     def __neg__(self) -> Point:
         return Point(-a for a in self.components)
 
@@ -142,7 +153,23 @@ class Point:
         return Point(absolute(a) for a in self.components)
 
     def _with(self, other: Any) -> Iterator[tuple[Scalar, Scalar]]:
+        if isinstance(other, Point) and len(other) != len(self):
+            raise ValueError(
+                f"points must have as many components as each other, got {len(self)} and "
+                f"{len(other)}"
+            )
         return zip(self.components, _parts(other, len(self)), strict=True)
+
+
+def _register_on_points(word: Any) -> None:
+    """A word of one scalar, said of a point, is said of each component."""
+    word.register(Point, lambda point: Point(map(word, point)))
+
+
+for _said in (sqrt, exp, log, sin, cos, tan, sinh, cosh, tanh, arcsin, arccos, arctan):
+    _register_on_points(_said)
+for _said in (absolute, sign):
+    _register_on_points(_said)
 
 
 def _parts(value: Any, size: int) -> tuple[Scalar, ...]:

@@ -1,6 +1,10 @@
+import os
 import re
+import signal
 import subprocess
 import sys
+import time
+import warnings
 from pathlib import Path
 
 import pytest
@@ -80,6 +84,122 @@ def test_bad_files_end_with_one_sentence(name, tmp_path, capsys, monkeypatch):
     err = capsys.readouterr().err
     assert re.match("samdyn: .*" + message, err)
     assert err.count("\n") == 1
+
+
+DESTINATIONS = {
+    "folder": ("taken", "taken is a folder; name a file in it"),
+    "parent": ("file/run.nc", "file/run.nc cannot be written: .*file is a file, not a folder"),
+    "far parent": ("file/far/run.nc", "is a file, not a folder"),
+    "unwritable": ("/proc/run.nc", "/proc/run.nc cannot be written"),
+}
+
+
+@pytest.mark.parametrize("name", DESTINATIONS)
+def test_a_bad_destination_is_refused_before_the_run(name, tmp_path, capsys, monkeypatch):
+    out, message = DESTINATIONS[name]
+    if out.startswith("/proc") and not Path("/proc/self").exists():
+        pytest.skip("no folder that nobody can write to")
+    monkeypatch.chdir(tmp_path)
+    Path("saddle.toml").write_text(FILE)
+    Path("taken").mkdir()
+    Path("file").touch()
+    monkeypatch.setattr("samdyn.ensembles.run.follow", lambda *_, **__: pytest.fail("was run"))
+    assert run("run", "saddle.toml", "--out", out) == 2
+    err = capsys.readouterr().err
+    assert re.search(message, err)
+    assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("error", "sentence"),
+    [
+        (FileNotFoundError("unable to open\nfile"), "unable to open file"),
+        (FileNotFoundError(2, "No such file", "a.nc"), "there is no file a.nc"),
+        (FileExistsError(17, "File exists", "a"), "a cannot be used: File exists"),
+        (IsADirectoryError(21, "Is a directory", "a"), "a cannot be used: Is a directory"),
+        (MemoryError(), "MemoryError"),
+    ],
+)
+def test_every_error_is_a_sentence(error, sentence):
+    assert cli._sentence(error) == sentence
+
+
+def test_a_function_of_ones_own_is_listed_among_the_algorithms(capsys):
+    assert run("list") == 0
+    out = capsys.readouterr().out
+    assert out.index("algorithms:") < out.index("@samdyn.algorithm") < out.index("events:")
+
+
+LONG = FILE.replace("steps = 20", "steps = 2_000_000_000").replace("record = 10", "")
+LONG = LONG.replace("until = ", "# until = ")
+
+
+def interrupted(arguments, folder, begun):
+    """The command line, sent Ctrl-C as soon as ``begun()`` holds: its status and messages."""
+    command = subprocess.Popen(
+        [sys.executable, "-m", "samdyn.cli", *map(str, arguments)],
+        cwd=folder,
+        env={**os.environ, "SAMDYN_CACHE_DIR": str(folder / "kernels")},
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    waited = time.monotonic() + 60
+    while not begun() and command.poll() is None and time.monotonic() < waited:
+        time.sleep(0.05)
+    command.send_signal(signal.SIGINT)
+    _, err = command.communicate(timeout=60)
+    return command.returncode, err
+
+
+def test_an_interrupted_run_saves_what_there_is(tmp_path):
+    (tmp_path / "long.toml").write_text(LONG)
+    (tmp_path / "long.nc").write_text("complete")
+    began = time.monotonic()
+
+    def running():  # the kernel is compiled within seconds, the run takes far longer
+        compiled = list((tmp_path / "kernels").rglob("*.nbc"))
+        return compiled and time.monotonic() > began + 6
+
+    options = ["run", "long.toml", "--store", "store", "--no-progress"]
+    status, err = interrupted(options, tmp_path, running)
+    assert status == 130
+    last = err.splitlines()[-1]
+    assert last == "samdyn: interrupted: 0 of 45 particles finished, saved long.partial.nc"
+    assert ".py:" not in err
+    assert (tmp_path / "long.nc").read_text() == "complete"
+    assert list((tmp_path / "store").iterdir())
+    with xr.open_dataset(tmp_path / "long.partial.nc", engine="h5netcdf") as result:
+        assert (result.reason == 4).all()
+
+
+def test_an_interruption_before_the_run_is_one_line(monkeypatch, capsys, tmp_path):
+    def compiling(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("samdyn.readings.kernels.load", compiling)
+    (tmp_path / "saddle.toml").write_text(FILE)
+    assert run("run", tmp_path / "saddle.toml", "--out", tmp_path / "saddle.nc") == 130
+    assert capsys.readouterr().err == "samdyn: interrupted\n"
+    assert run("figure", "kim-beale", "--out", tmp_path / "figures") == 130
+    assert capsys.readouterr().err == "samdyn: interrupted\n"
+    assert not (tmp_path / "figures").exists()
+
+
+@pytest.mark.filterwarnings("default")
+def test_warnings_are_one_line_without_python(monkeypatch, capsys, tmp_path):
+    from samdyn.ensembles import run as running
+
+    follow = running.follow
+
+    def warned(*arguments, **options):
+        warnings.warn("something is odd", stacklevel=2)
+        return follow(*arguments, **options)
+
+    monkeypatch.setattr(running, "follow", warned)
+    (tmp_path / "saddle.toml").write_text(FILE)
+    assert run("run", tmp_path / "saddle.toml", "--out", tmp_path / "saddle.nc") == 0
+    assert capsys.readouterr().err == "samdyn: something is odd\n"
 
 
 def test_unknown_figure_and_key_are_refused(capsys):

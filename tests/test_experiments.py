@@ -48,3 +48,32 @@ def test_gradient_descent_follows_a_plain_loop():
     end = kim_beale.compute()["beale"].final.sel(rho=0.0).values
     np.testing.assert_allclose(end, [x, y], rtol=1e-10)
     np.testing.assert_allclose(end, [2.4753, 0.3351], atol=1e-4)
+
+
+def test_an_interrupted_run_makes_no_figure(tmp_path):
+    run = kim_beale.compute()["saddle"]
+    run["reason"][:] = 4
+    drawn = []
+    experiment = experiments.get("kim-beale")._replace(
+        compute=lambda: {"saddle": run}, draw=drawn.append
+    )
+    with pytest.raises(KeyboardInterrupt):
+        experiment.make(tmp_path / "figures")
+    assert not drawn
+    assert not (tmp_path / "figures").exists()
+
+
+def test_an_interrupted_run_ends_the_computation(monkeypatch):
+    simulate = kim_beale.simulate
+    asked = []
+
+    def interrupted(*arguments, **options):
+        asked.append(arguments)
+        run = simulate(arguments[0], arguments[1], 3, record=1)
+        run["reason"][:] = 4
+        return run
+
+    monkeypatch.setattr(kim_beale, "simulate", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        kim_beale.compute()
+    assert len(asked) == 1

@@ -8,7 +8,16 @@ import pytest
 import sympy
 
 from samdyn import words
-from samdyn.program import OPERATIONS, TRANSCENDENTAL, Line, Program, integer_power, trace
+from samdyn.program import (
+    OPERATIONS,
+    TRANSCENDENTAL,
+    DefinitionError,
+    Line,
+    Program,
+    explained,
+    integer_power,
+    trace,
+)
 from samdyn.symbols import compile_expressions, evaluate, symbols
 from samdyn.words import Point, unit, where
 
@@ -208,3 +217,14 @@ def test_what_has_no_word_is_refused():
         evaluate(sympy.gamma(x), {x: 1.0})
     with pytest.raises(ValueError, match="x is not known"):
         evaluate(x, {})
+
+
+def test_errors_of_a_definition_say_what_it_is_written_in():
+    with (
+        pytest.raises(DefinitionError, match="in step: no such thing; .* the words of samdyn") as e,
+        explained("step"),
+    ):
+        raise IndexError("no such\nthing")
+    assert isinstance(e.value.__cause__, IndexError)
+    with pytest.raises(DefinitionError, match="^a definition cannot branch"), explained("step"):
+        trace(lambda x: [x if x else 1.0], ["x"])

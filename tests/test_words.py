@@ -76,7 +76,7 @@ def test_an_array_of_numbers_scales_a_point_over_particles():
 
 
 def test_points_of_different_lengths_do_not_mix():
-    with pytest.raises(ValueError, match="zip"):
+    with pytest.raises(ValueError, match="as many components as each other, got 2 and 1"):
         Point([1.0, 2.0]) + Point([1.0])
     with pytest.raises(ValueError, match="zip"):
         dot(Point([1.0, 2.0]), Point([1.0]))
@@ -100,3 +100,18 @@ def test_unit_is_a_direction_and_zero_at_zero():
     np.testing.assert_array_equal(direction[0], [0, 1])
     np.testing.assert_array_equal(direction[1], [0, 0])
     assert np.isnan(unit(Point([np.nan, 1.0]))[0])
+
+
+def test_points_have_powers_products_and_quotients():
+    p = Point([2.0, 4.0])
+    assert (p**2).components == (4.0, 16.0)
+    assert (1.0 / p).components == (0.5, 0.25)
+    assert p @ Point([1.0, 2.0]) == 10.0
+    with pytest.raises(TypeError, match="unsupported operand"):
+        p @ 2.0
+
+
+@pytest.mark.parametrize("word", ["sqrt", "exp", "tanh", "absolute", "sign", "log"])
+def test_words_of_a_point_are_said_of_each_component(word):
+    said = getattr(words, word)
+    assert said(Point([0.5, 2.0])).components == (said(0.5), said(2.0))

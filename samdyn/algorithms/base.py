@@ -34,8 +34,14 @@ class Algorithm:
         return ()
 
     def gradient(self, grad: Oracle, n: SimpleNamespace) -> Oracle:
-        """The oracle that the update uses in place of the loss's own gradient."""
-        return grad
+        """The oracle that the update uses in place of the loss's own gradient.
+
+        Raises
+        ------
+        TypeError
+            If the algorithm does not say: one written as a single function does not.
+        """
+        raise TypeError(f"{self!r} does not say along which gradient it descends")
 
     def step(self, grad: Oracle, z: State, n: SimpleNamespace) -> State:
         """One step.

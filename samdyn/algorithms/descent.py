@@ -58,9 +58,11 @@ class GD(Algorithm):
 
     def __post_init__(self) -> None:
         for field in fields(self):
+            value = getattr(self, field.name)
             if field.type == "Number":
-                value = checked_number(field.name, getattr(self, field.name), minimum=0.0)
-                object.__setattr__(self, field.name, value)
+                object.__setattr__(self, field.name, checked_number(field.name, value, minimum=0.0))
+            elif field.type == "bool" and not isinstance(value, bool):
+                raise TypeError(f"{field.name} must be True or False, got {value!r}")
         if self.nesterov and not self._has("momentum"):
             raise ValueError("nesterov needs a momentum above 0, as in torch; got momentum=0")
 

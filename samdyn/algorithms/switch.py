@@ -46,6 +46,8 @@ class Switch:
         object.__setattr__(self, "phases", phases)
         for phase in phases:
             match phase:
+                case (bool(), _):
+                    pass
                 case (int(), Algorithm()):
                     continue
             raise TypeError(f"phases must be pairs (step, algorithm), got {phase!r}")

@@ -10,6 +10,7 @@ from types import SimpleNamespace
 
 from samdyn.algorithms.base import Algorithm, Oracle, State
 from samdyn.numbers import Number, checked_number
+from samdyn.program import DefinitionError, explained
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,8 +30,24 @@ class Written(Algorithm):
         return self.vectors
 
     def step(self, grad: Oracle, z: State, n: SimpleNamespace) -> State:
-        result = self.definition(grad, *z, **vars(n))
-        return result if isinstance(result, tuple) else (result,)
+        name, wanted = self.definition.__name__, ", ".join(("w", *self.vectors))
+        with explained(name):
+            result = self.definition(grad, *z, **vars(n))
+        if result is None:
+            raise DefinitionError(f"{name} returned None; end it with return {wanted}")
+        moved = tuple(result) if isinstance(result, tuple | list) else (result,)
+        if len(moved) != len(z):
+            raise DefinitionError(
+                f"{name} returned {len(moved)} vectors of a state of {len(z)}; end it with "
+                f"return {wanted}"
+            )
+        for vector in moved:
+            if not hasattr(vector, "__len__"):
+                raise DefinitionError(
+                    f"{name} returned a {type(vector).__name__} where a vector is needed; return "
+                    "vectors, or collect scalars in samdyn.words.Point([…])"
+                )
+        return moved
 
     def __repr__(self) -> str:
         given = ", ".join(f"{name}={value!r}" for name, value in self.values.items())
@@ -68,6 +85,11 @@ def algorithm(definition: Callable) -> Callable[..., Written]:
     >>> sign_sam(lr=0.1, rho=0.05)
     sign_sam(lr=0.1, rho=0.05)
     """
+    if isinstance(definition, type) or not hasattr(definition, "__name__"):
+        raise TypeError(
+            f"algorithm must be given a function of one step, got {definition!r}; write for "
+            "example def step(grad, w, *, lr) and return the new weights"
+        )
     parameters = list(inspect.signature(definition).parameters.values())
     positional = [p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]
     keywords = [p for p in parameters if p.kind is p.KEYWORD_ONLY]
@@ -78,10 +100,20 @@ def algorithm(definition: Callable) -> Callable[..., Written]:
         )
     defaults = {p.name: p.default for p in keywords if p.default is not p.empty}
 
+    def _starred(name: str) -> str:
+        place = positional.index(name)
+        after = [*positional[place:], *(p.name for p in keywords)]
+        return ", ".join([*positional[:place], "*", *after])
+
     def make(**numbers: Number) -> Written:
         names = [p.name for p in keywords]
         given = {**defaults, **numbers}
         wrong = sorted(set(given) ^ set(names))
+        if wrong and wrong[0] in positional[2:]:
+            raise TypeError(
+                f"{definition.__name__} takes {wrong[0]} by position, as a vector; if it is a "
+                f"number put * before it: def {definition.__name__}({_starred(wrong[0])})"
+            )
         if wrong:
             problem = "needs" if wrong[0] in names else "does not take"
             raise TypeError(f"{definition.__name__} {problem} {wrong[0]}; its numbers are {names}")

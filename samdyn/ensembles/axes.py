@@ -9,6 +9,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import xarray as xr
 
+RESERVED = frozenset(
+    "w loss final final_loss steps reason which time coord initial".split()  # noqa: SIM905
+)
+"""Names in every result, which nothing of the user's may have there."""
+
 
 class Axes(NamedTuple):
     """Named dimensions, and arrays that live on some of them.
@@ -75,6 +80,11 @@ def lay_out(numbers: Mapping[str, Any], x0: xr.DataArray, names: tuple[str, ...]
     arrays: dict[str, tuple[tuple[str, ...], np.ndarray]] = {}
 
     def add(dim: str, values: np.ndarray | None, length: int, whose: str) -> None:
+        if dim in RESERVED:
+            raise ValueError(
+                f"{whose} would be a dimension called {dim!r}, which every result has for "
+                "something else; choose another name"
+            )
         if sizes.setdefault(dim, length) != length:
             raise ValueError(
                 f"{whose} has {length} entries along {dim!r}, but another array has {sizes[dim]}"
@@ -96,13 +106,23 @@ def lay_out(numbers: Mapping[str, Any], x0: xr.DataArray, names: tuple[str, ...]
                 f"{plain} is swept over two different arrays in two phases; give one array, or "
                 "write the switch as a run for each"
             )
-        if isinstance(value, xr.DataArray):
+        if isinstance(value, xr.DataArray) and value.dims != (plain,):
+            if plain in RESERVED:
+                raise ValueError(f"{plain!r} is the name of something else in every result")
             for dim in value.dims:
                 values = np.asarray(value[dim]) if dim in value.coords else None
                 add(str(dim), values, value.sizes[dim], plain)
             arrays[name] = (tuple(map(str, value.dims)), np.asarray(value, float))
             continue
         array = np.asarray(value, float)
+        labels = (
+            value[plain] if isinstance(value, xr.DataArray) and plain in value.coords else array
+        )
+        if not np.array_equal(labels, array):
+            raise ValueError(
+                f"{plain} has other values than the labels of its dimension; name the dimension "
+                "otherwise"
+            )
         if array.ndim > 1:
             raise ValueError(
                 f"{plain} has shape {array.shape}; give a 1-D array (a dimension called "
@@ -118,4 +138,6 @@ def lay_out(numbers: Mapping[str, Any], x0: xr.DataArray, names: tuple[str, ...]
         add(dim, values, x0.sizes[dim], "x0")
     for i, name in enumerate(names):
         arrays[f"x0:{name}"] = (dims, np.asarray(x0.isel(coord=i), float))
-    return Axes(sizes, coordinates, arrays)
+    # the swept numbers first, even where one of them is given along the particles
+    order = sorted(sizes, key=lambda dim: dim in dims)
+    return Axes({dim: sizes[dim] for dim in order}, coordinates, arrays)

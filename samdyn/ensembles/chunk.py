@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import pickle
 import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -20,6 +19,12 @@ from samdyn.readings.writer import LANES, Layout
 
 _SLICE = 0.1
 """Seconds between two looks at whether to stop."""
+
+_STRIDE = 1024
+"""Steps of the first slice; how long it took says how many the next may have."""
+
+_AT_ONCE = 2**20
+"""Numbers that are held at once while records are taken and losses computed."""
 
 _KEEP = 10.0
 """Seconds after which a chunk that goes into a store is kept again."""
@@ -38,6 +43,11 @@ class Leg(NamedTuple):
     stop: int
     numbers: tuple[float | np.ndarray, ...]
     thresholds: tuple[float, ...]
+
+    @property
+    def named(self) -> Leg:
+        """The leg with its kernel's key in place of the source."""
+        return self._replace(source=kernels.key(self.source))
 
 
 class Chunk(NamedTuple):
@@ -74,7 +84,9 @@ class Chunk(NamedTuple):
     @property
     def key(self) -> str:
         """A name made from all that determines the outcome."""
-        return hashlib.sha256(pickle.dumps(tuple(self), protocol=5)).hexdigest()[:24]
+        digest = hashlib.sha256()
+        _feed(digest, self._replace(legs=tuple(leg.named for leg in self.legs)))
+        return digest.hexdigest()[:24]
 
 
 class Outcome(NamedTuple):
@@ -89,11 +101,11 @@ class Outcome(NamedTuple):
         0, or 1 + the number of the event that ended the run.
     ended : ndarray of int64, shape (n,)
         Steps taken.
-    record : ndarray, shape (times, rows, n)
+    record : ndarray, shape (times, recorded, n)
     record_loss : ndarray, shape (times, n)
     loss : ndarray, shape (n,)
-    reached : int
-        The step up to which the chunk was run; below ``Chunk.steps`` if it was stopped.
+    finished : bool
+        False if the chunk was stopped on the way.
     """
 
     z: np.ndarray
@@ -103,7 +115,7 @@ class Outcome(NamedTuple):
     record: np.ndarray
     record_loss: np.ndarray
     loss: np.ndarray
-    reached: int
+    finished: bool
 
 
 class Watch:
@@ -146,9 +158,9 @@ def run(chunk: Chunk, watch: Watch | None = None, folder: Path | None = None) ->
     kept = store.load(whole)
     if kept is not None:
         watch.add(chunk.steps * chunk.w.shape[1])
-        return Outcome(**kept | {"reached": int(kept["reached"])})
+        return Outcome(**kept | {"finished": True})  # type: ignore[arg-type]
     outcome = _run(chunk, watch, part)
-    if whole and part and outcome.reached >= chunk.steps:
+    if whole and part and outcome.finished:
         store.save(whole, outcome._asdict())
         part.unlink(missing_ok=True)
     return outcome
@@ -156,7 +168,7 @@ def run(chunk: Chunk, watch: Watch | None = None, folder: Path | None = None) ->
 
 def _run(chunk: Chunk, watch: Watch, part: Path | None) -> Outcome:
     n = chunk.w.shape[1]
-    record = np.full((len(chunk.times), -(-n // LANES), chunk.recorded * LANES), np.nan)
+    record = np.full((len(chunk.times), chunk.recorded, n), np.nan)
     layout = chunk.legs[0].layout
     d, rows = len(chunk.w), len(layout.state)
     z = np.zeros((rows, n))
@@ -174,7 +186,7 @@ def _run(chunk: Chunk, watch: Watch, part: Path | None) -> Outcome:
             table, first = begun.table, begun.t
         else:
             if chunk.reset:
-                z[d:] = 0.0
+                z[d:, code == 0.0] = 0.0
             table, first = _pack(leg, z, sums, code, ended), leg.first
 
         def keep(t: int, k: int = k, table: np.ndarray = table) -> None:
@@ -189,12 +201,36 @@ def _run(chunk: Chunk, watch: Watch, part: Path | None) -> Outcome:
         ended[code == 0.0] = reached
         if not finished:
             break
-    return _outcome(chunk, z, sums, code, ended, record, reached)
+    return Outcome(
+        z=z,
+        sums=sums,
+        code=code.astype(np.int8),
+        ended=ended.astype(np.int64),
+        record=record,
+        record_loss=_losses(chunk, record[:, :d]),
+        loss=_losses(chunk, z[None, :d])[0],
+        finished=finished,
+    )
 
 
 def _begun(part: Path | None) -> _Part | None:
     kept = store.load(part)
-    return kept and _Part(**kept | {"leg": int(kept["leg"]), "t": int(kept["t"])})
+    if kept is None:
+        return None
+    return _Part(int(kept["leg"]), int(kept["t"]), kept["table"], kept["record"])
+
+
+def _feed(digest: Any, value: Any) -> None:
+    """Hash numbers and texts by what they say, not by how they are stored."""
+    if isinstance(value, np.ndarray):
+        digest.update(f"{value.dtype.str}{value.shape}".encode())
+        digest.update(np.ascontiguousarray(value).tobytes())
+    elif isinstance(value, tuple):
+        digest.update(f"({len(value)}".encode())
+        for entry in value:
+            _feed(digest, entry)
+    else:
+        digest.update(f"{type(value).__name__} {value!r}".encode())
 
 
 def _fresh(name: str) -> float:
@@ -234,56 +270,45 @@ def _advance(
     advance = kernels.load(leg.source)
     # the very last state is looked at, not moved
     stop = leg.stop + 1 if leg.stop == chunk.steps else leg.stop
-    t, stride, shared = first, 1024, np.array(leg.thresholds)
+    t, stride, shared = first, _STRIDE, np.array(leg.thresholds)
     kept = time.perf_counter()
     codes = table.reshape(len(table), leg.layout.rows, LANES)[:, leg.layout.code]
+    blocks, n = len(table), chunk.w.shape[1]
+    room = max(1, _AT_ONCE // (blocks * chunk.recorded * LANES))
+    buffer = np.empty((min(room, len(chunk.times)), blocks, chunk.recorded * LANES))
     while t < stop:
         stopped = watch.stopped.is_set()
         if stopped or time.perf_counter() - kept > _KEEP:
             keep(t)
             kept = time.perf_counter()
         if stopped:
-            return False, t
+            return False, min(t, leg.stop)
         if np.all(codes != 0.0):
             stride = stop - t  # nobody moves: what is left is to fill the records
         until = min(t + stride, stop)
-        here = slice(*np.searchsorted(chunk.times, [t, until]))
+        low, high = np.searchsorted(chunk.times, [t, until])
+        if high - low > room:
+            high = low + room
+            until = int(chunk.times[high])
         began = time.perf_counter()
-        advance(table, shared, t, until, leg.stop, chunk.after, chunk.times[here], record[here])
+        rows = buffer[: high - low]
+        advance(table, shared, t, until, leg.stop, chunk.after, chunk.times[low:high], rows)
+        lanes = np.moveaxis(rows.reshape(high - low, blocks, chunk.recorded, LANES), 2, 1)
+        record[low:high] = lanes.reshape(high - low, chunk.recorded, blocks * LANES)[..., :n]
         spent = max(time.perf_counter() - began, 1e-6)
         stride = int(max(64, min(stride * _SLICE / spent, 4 * stride)))
-        watch.add((min(until, leg.stop) - t) * chunk.w.shape[1])
+        watch.add((min(until, leg.stop) - t) * n)
         t = until
     return True, leg.stop
 
 
-def _outcome(
-    chunk: Chunk,
-    z: np.ndarray,
-    sums: np.ndarray,
-    code: np.ndarray,
-    ended: np.ndarray,
-    record: np.ndarray,
-    reached: int,
-) -> Outcome:
-    n, d = chunk.w.shape[1], len(chunk.w)
-    shaped = record.reshape(*record.shape[:2], chunk.recorded, LANES)
-    states = np.moveaxis(shaped, 2, 1).reshape(
-        len(record), chunk.recorded, record.shape[1] * LANES
-    )[..., :n]
-
-    def loss(w: np.ndarray) -> np.ndarray:
-        with np.errstate(all="ignore"):
-            return np.broadcast_to(chunk.loss(*w, *chunk.constants)[0], w.shape[1:])
-
-    losses = [loss(state[:d]) for state in states]
-    return Outcome(
-        z=z,
-        sums=sums,
-        code=code.astype(np.int8),
-        ended=ended.astype(np.int64),
-        record=states,
-        record_loss=np.array(losses).reshape(len(chunk.times), n),
-        loss=np.array(loss(z[:d])),
-        reached=reached,
-    )
+def _losses(chunk: Chunk, states: np.ndarray) -> np.ndarray:
+    """The loss at states of shape (times, d, n), as an array of shape (times, n)."""
+    times, _, n = states.shape
+    losses = np.empty((times, n))
+    block = max(1, _AT_ONCE // n)
+    with np.errstate(all="ignore"):
+        for k in range(0, times, block):
+            w = np.moveaxis(states[k : k + block], 1, 0)
+            losses[k : k + block] = chunk.loss(*w, *chunk.constants)[0]
+    return losses

@@ -9,7 +9,9 @@ from functools import cached_property, reduce
 from operator import add, and_, or_
 from typing import Any
 
+import numpy as np
 import sympy
+from sympy.core.relational import Relational
 
 from samdyn.losses.formula import FormulaError, parse, parse_condition
 from samdyn.numbers import checked_number
@@ -50,10 +52,10 @@ class Moment:
         """The length of the loss's gradient now."""
         return norm(self.system.loss.gradient_at(self.w, self.numbers))
 
-    def evaluate(self, expression: sympy.Basic) -> Any:
-        """A formula of variables, constants, ``loss`` and ``grad_norm``, in words."""
+    def evaluate(self, expression: sympy.Basic, more: Mapping[str, Any] | None = None) -> Any:
+        """A formula of variables, constants, ``loss``, ``grad_norm`` and more, in words."""
         names = {symbol.name for symbol in expression.free_symbols}
-        known = dict(zip(self.system.coordinates, self.w, strict=True))
+        known = {**(more or {}), **dict(zip(self.system.coordinates, self.w, strict=True))}
         for name in names - set(known):
             constant = name in self.system.loss.constants
             known[name] = self.numbers[name] if constant else getattr(self, name)
@@ -115,8 +117,7 @@ class Escape:
             )
         if self.center is not None:
             checked_number("radius", self.radius, above=0.0)
-            center = tuple(float(x) for x in self.center)
-            checked_number("center", center)
+            center = tuple(np.atleast_1d(checked_number("center", self.center)).tolist())
             object.__setattr__(self, "center", center)
         if self.box is not None:
             box = tuple((float(low), float(high)) for low, high in self.box)
@@ -135,7 +136,7 @@ class Escape:
                 for i, interval in enumerate(self.box)
                 for side, value in zip(("low", "high"), interval, strict=True)
             }
-        return {}
+        return {f"level{i}": float(level) for i, level in enumerate(_levels(str(self.region)))}
 
     def prepare(self, system: Map) -> Callable[[Moment, Mapping[str, Any]], Any]:
         """The condition for a system, as a definition in words."""
@@ -158,7 +159,17 @@ class Escape:
                 or_, [(x < n[f"low{i}"]) | (x > n[f"high{i}"]) for i, x in enumerate(moment.w)]
             )
         region = read_formula(str(self.region), system, "region", condition=True)
-        return lambda moment, n: moment.evaluate(region)
+        levels = _levels(str(self.region))
+        marks = {level: sympy.Symbol(f"level {i}", real=True) for i, level in enumerate(levels)}
+        marked = region.xreplace(
+            {
+                comparison: comparison.func(*(marks.get(side, side) for side in comparison.args))
+                for comparison in region.atoms(Relational)
+            }
+        )
+        return lambda moment, n: moment.evaluate(
+            marked, {f"level {i}": n[f"level{i}"] for i in range(len(levels))}
+        )
 
 
 @dataclass(frozen=True)
@@ -248,6 +259,13 @@ class Diverged:
         return lambda moment, n: ~reduce(and_, [absolute(x) <= n["limit"] for x in moment.w])
 
 
+def _levels(region: str) -> list[sympy.Number]:
+    """The numbers that a condition compares with: they travel as data, like a radius."""
+    comparisons = parse_condition(region).atoms(Relational)
+    sides = [side for one in sorted(comparisons, key=str) for side in one.args if side.is_Number]
+    return list(dict.fromkeys(sides))
+
+
 Event = Escape | Converged | Diverged
 REASONS = ("running", "escaped", "converged", "diverged", "interrupted")
 """Why a particle's run ended; the code in a result is the place in this list."""
@@ -258,7 +276,8 @@ def checked_events(until: Event | Sequence[Event]) -> tuple[tuple[Event, ...], i
 
     A coordinate that is not finite always ends a run.
     """
-    events = (until,) if isinstance(until, Event) else tuple(until)
+    several = isinstance(until, Sequence) and not isinstance(until, str)
+    events = tuple(until) if several else (until,)  # type: ignore[arg-type]
     for event in events:
         if not isinstance(event, Event):
             raise TypeError(

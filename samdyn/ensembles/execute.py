@@ -24,6 +24,9 @@ _DELAY = 1.0
 _LOOK = 0.2
 """Seconds between two looks at whether the user interrupted."""
 
+_FOREIGN = 256
+"""Chunks handed at once to an executor whose number of workers is not known."""
+
 
 def cores() -> int:
     """The processors this process may use."""
@@ -62,6 +65,7 @@ def execute(
         False if the user interrupted: then running chunks hand in what they have.
     """
     workers = threads or cores()
+    room = 2 * workers if executor is None else max(2 * workers, _FOREIGN)
     watch = Watch()
     own = ThreadPoolExecutor(workers) if executor is None else None
     pool: Executor = own or executor  # type: ignore[assignment]
@@ -91,7 +95,7 @@ def execute(
             watch.add((last - first) * chunk.steps)
 
     def work() -> None:
-        while len(waiting) < 2 * workers and submit():
+        while len(waiting) < room and submit():
             pass
         while waiting:
             for future in wait(waiting, _LOOK, FIRST_COMPLETED).done:

@@ -11,7 +11,7 @@ import sympy
 import xarray as xr
 
 from samdyn.algorithms import Switch
-from samdyn.ensembles.axes import Axes, lay_out
+from samdyn.ensembles.axes import RESERVED, Axes, lay_out
 from samdyn.ensembles.chunk import Chunk, Leg
 from samdyn.ensembles.events import EXTRA_NAMES, Event, checked_events, read_formula
 from samdyn.ensembles.kernel import SUMS, Kernel, build
@@ -22,6 +22,8 @@ from samdyn.readings import kernels
 from samdyn.systems.map import Map
 
 _LARGEST_CHUNK = 16_384
+_MOST_STEPS = 2**62
+
 _SHARE = 0.8
 """The part of the free memory that a result may take."""
 
@@ -129,6 +131,18 @@ def make_plan(
     if not isinstance(system, Map):
         raise TypeError(f"system must be a samdyn.Map(loss, algorithm), got {system!r}")
     steps = checked_whole("steps", steps, 0)
+    if steps > _MOST_STEPS:
+        raise ValueError(f"steps must be at most {_MOST_STEPS}, got {steps}")
+    after = checked_whole("after", after, 0)
+    if statistics and after > steps:
+        raise ValueError(f"statistics would begin after step {after}, but the run ends at {steps}")
+    if not isinstance(state, bool):
+        raise TypeError(f"state must be True or False, got {state!r}")
+    if not isinstance(statistics, Mapping):
+        raise TypeError(
+            f"statistics must map names to formulas, as in {{'r2': 'x**2 + y**2'}}; got "
+            f"{statistics!r}"
+        )
     times = _times(record, steps)
     events, watched = checked_events(until)
     points = checked_points(x0, system.coordinates)
@@ -143,6 +157,12 @@ def make_plan(
         system.coordinates,
     )
     vectors = tuple(dict.fromkeys(name for _, one in maps for name in one.vectors))
+    for name in vectors:
+        if name in RESERVED | set(axes.dims) or f"final_{name}" in RESERVED:
+            raise ValueError(
+                f"a vector of the algorithm is called {name!r}, which the result has for "
+                "something else; choose another name"
+            )
     rows = system.coordinates + tuple(f"{v}_{x}" for v in vectors for x in system.coordinates)
     kept = len(rows) if state else len(system.coordinates)
     sums = (1 + len(SUMS) * len(formulas)) if formulas else 0
@@ -159,7 +179,7 @@ def make_plan(
         system=system,
         points=points,
         steps=steps,
-        after=checked_whole("after", after, 0),
+        after=after,
         times=None if times is None else np.array(times, np.int64),
         events=events,
         watched=watched,
@@ -204,7 +224,8 @@ def _chunk_size(chunk: int | None, count: int) -> int:
 
 
 def _refuse_too_large(count: int, times: int, rows: int, sums: int) -> None:
-    needed = count * (8 * (times * (rows + 1) + rows + 1 + sums) + 8 + 2)
+    # a chunk holds its share of the records until it is gathered
+    needed = count * (8 * (2 * times * (rows + 1) + rows + 1 + sums) + 8 + 2)
     free = psutil.virtual_memory().available
     if needed > _SHARE * free:
         remedy = "record fewer steps (record=)" if times > 1 else "run fewer particles at a time"

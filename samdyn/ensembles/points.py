@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from samdyn.numbers import checked_number, checked_whole
+
 Range = tuple[float, float, int]
 
 
@@ -17,7 +19,7 @@ def grid(**axes: Range | float | np.ndarray) -> xr.DataArray:
     ----------
     **axes : (low, high, count), array or float
         One for each variable of the loss: evenly spaced values, the values themselves, or one
-        value for all points.
+        value for all points. A list of three is refused: it could be either of the first two.
 
     Returns
     -------
@@ -26,7 +28,7 @@ def grid(**axes: Range | float | np.ndarray) -> xr.DataArray:
 
     Raises
     ------
-    ValueError
+    TypeError, ValueError
         If an axis is none of these.
 
     Examples
@@ -48,7 +50,11 @@ def grid(**axes: Range | float | np.ndarray) -> xr.DataArray:
         [np.broadcast_to(full.get(name, axis), shape) for name, axis in values.items()], axis=-1
     )
     return xr.DataArray(
-        stacked, dims=(*wide, "coord"), coords={**wide, "coord": list(values)}, name="x0"
+        stacked,
+        dims=(*wide, "coord"),
+        coords={**wide, "coord": list(values)},
+        name="x0",
+        attrs={"distribution": "grid"},
     )
 
 
@@ -74,9 +80,10 @@ def uniform(count: int, *, seed: int, **axes: tuple[float, float]) -> xr.DataArr
     >>> uniform(100, seed=0, x=(-1, 1), y=(0, 2)).shape
     (100, 2)
     """
-    if not axes or any(np.shape(axis) != (2,) or not axis[0] < axis[1] for axis in axes.values()):
-        raise ValueError(f"uniform needs an interval (low, high) for each variable, got {axes}")
-    low, high = np.transpose(np.array(list(axes.values()), float))
+    count, seed = checked_whole("count", count, 1), checked_whole("seed", seed, 0)
+    if not axes:
+        raise ValueError("uniform needs an interval for each variable, for example x=(-1, 1)")
+    low, high = np.transpose([_interval(name, axis) for name, axis in axes.items()])
     points = np.random.default_rng(seed).uniform(low, high, (count, len(axes)))
     return _particles(points, axes, {"seed": seed, "distribution": "uniform in a box"})
 
@@ -106,9 +113,14 @@ def ball(count: int, *, center: Any, radius: float, seed: int, names: Any = None
     >>> ball(100, center=(0, 0), radius=0.1, seed=0).shape
     (100, 2)
     """
-    center = np.asarray(center, float)
-    if center.ndim != 1 or not radius > 0:
-        raise ValueError(f"ball needs a center of shape (d,) and a radius above 0, got {radius}")
+    count, seed = checked_whole("count", count, 1), checked_whole("seed", seed, 0)
+    given, center = center, np.asarray(checked_number("center", center), float)
+    if center.ndim != 1:
+        raise ValueError(f"center must be a point such as (0, 0), got {given!r}")
+    if np.ndim(radius) or not checked_number("radius", radius) > 0:
+        raise ValueError(f"ball needs a radius above 0, got {radius!r}")
+    if names is not None and len(names) != len(center):
+        raise ValueError(f"names must be {len(center)}, one for each entry of center; got {names}")
     random = np.random.default_rng(seed)
     directions = random.standard_normal((count, len(center)))
     directions /= np.linalg.norm(directions, axis=1, keepdims=True)
@@ -120,14 +132,32 @@ def ball(count: int, *, center: Any, radius: float, seed: int, names: Any = None
 def checked_points(x0: Any, names: tuple[str, ...]) -> xr.DataArray:
     """Initial points as a DataArray whose last dimension ``coord`` is in the system's order.
 
+    Parameters
+    ----------
+    x0 : array_like, shape (d,) or (n, d), or DataArray
+        One point, n points, or what `grid`, `uniform` and `ball` return. For a system of one
+        variable also a number, which is one point, or n > 1 numbers, which are n points.
+    names : tuple of str
+        The coordinates of the system.
+
+    Returns
+    -------
+    DataArray
+        With the attributes (seed, distribution) of the one given.
+
     Raises
     ------
+    TypeError
+        If it is no array of real numbers.
     ValueError
         If a coordinate is missing or unknown, the shape is wrong, or a value is not finite.
     """
     d = len(names)
     if not isinstance(x0, xr.DataArray):
-        array = np.asarray(x0, dtype=float)
+        array = _real(x0)
+        if d == 1 and array.shape != (1,) and array.ndim < 2:
+            # of one variable a number is a point, so numbers are points
+            array = array.reshape(-1, 1) if array.ndim else array.reshape(1)
         if array.ndim not in (1, 2) or array.shape[-1] != d:
             raise ValueError(
                 f"x0 must have shape ({d},) or (n, {d}), one column for each of "
@@ -144,6 +174,7 @@ def checked_points(x0: Any, names: tuple[str, ...]) -> xr.DataArray:
         if set(given) != set(names):
             raise ValueError(f"x0 has the coordinates {given}; the system has {list(names)}")
         x0 = x0.sel(coord=list(names))
+    _real(x0)
     x0 = x0.transpose(..., "coord").astype(float)
     if x0.size == 0:
         raise ValueError(f"x0 has no points: its shape is {x0.shape}")
@@ -156,17 +187,48 @@ def checked_points(x0: Any, names: tuple[str, ...]) -> xr.DataArray:
 
 
 def _axis(name: str, axis: Any) -> np.ndarray:
+    what = f"axis {name}"
+    if isinstance(axis, list) and len(axis) == 3:
+        raise ValueError(
+            f"{what} is the list {axis}, which could be a range or three values; write (low, high, "
+            "count) as a tuple, or numpy.array([...]) for the values themselves"
+        )
     if isinstance(axis, tuple) and len(axis) == 3 and isinstance(axis[2], int | np.integer):
-        low, high, count = axis
-        if count < 1 or not low < high:
-            raise ValueError(f"axis {name} needs low < high and a count of at least 1, got {axis}")
-        return np.linspace(low, high, count)
-    values = np.asarray(axis, dtype=float)
+        low, high = checked_number(what, axis[:2])
+        if axis[2] < 1 or not low < high:
+            raise ValueError(f"{what} needs low < high and a count of at least 1, got {axis}")
+        return np.linspace(low, high, axis[2])
+    values = np.asarray(checked_number(what, axis), dtype=float)
     if values.ndim > 1 or isinstance(axis, tuple):
         raise ValueError(
-            f"axis {name} must be (low, high, count), a 1-D array or one number, got {axis!r}"
+            f"{what} must be (low, high, count), a 1-D array or one number, got {axis!r}"
         )
     return values
+
+
+def _interval(name: str, axis: Any) -> np.ndarray:
+    interval = np.asarray(checked_number(f"interval {name}", axis), float)
+    if interval.shape != (2,) or not interval[0] < interval[1]:
+        raise ValueError(
+            f"uniform needs an interval (low, high) with low < high for {name}, got {axis!r}"
+        )
+    return interval
+
+
+def _real(x0: Any) -> np.ndarray:
+    """The numbers of x0, if it has one real number in each place."""
+    try:
+        array = np.asarray(x0)
+    except ValueError:  # rows of different lengths
+        array = np.asarray(None)
+    if array.dtype.kind not in "iuf":
+        shown = " ".join(repr(x0).split())
+        shown = shown if len(shown) < 60 else f"a {type(x0).__name__}"
+        raise TypeError(
+            "x0 must be real numbers, a point or rows of equal length, or come from samdyn.grid; "
+            f"got {shown}"
+        )
+    return array.astype(float)
 
 
 def _particles(points: np.ndarray, names: Any, recipe: dict[str, Any]) -> xr.DataArray:

@@ -8,13 +8,16 @@ from dataclasses import fields
 from typing import Any
 
 import numpy as np
+import sympy
 import xarray as xr
 
 from samdyn import losses
 from samdyn.algorithms import ASAM, GD, SAM, USAM, Algorithm, Lookahead, Switch, Written
 from samdyn.ensembles.events import Converged, Diverged, Escape, Event
 from samdyn.ensembles.points import ball, grid, uniform
+from samdyn.losses.formula import FormulaError, parse
 from samdyn.losses.loss import Loss
+from samdyn.numbers import checked_number, checked_whole
 
 ALGORITHMS: dict[str, Any] = {f.__name__: f for f in (GD, SAM, USAM, ASAM, Lookahead, Switch)}
 """The algorithms that a recipe may name."""
@@ -41,8 +44,13 @@ def describe_loss(loss: Loss) -> dict[str, Any]:
         "variables": list(loss.variables),
         "constants": {name: _plain(value, name) for name, value in loss.constants.items()},
     }
+    if loss.name in losses.names():
+        described["name"] = loss.name
     if loss.written_value is not None:
-        described["function"] = _source(loss.written_value)
+        if not _is_default(loss.name, loss.formula, loss.variables):
+            described["function"] = _source(loss.written_value)
+    elif not _parses(loss.formula):
+        described["expression"] = sympy.srepr(loss.expression)
     return described
 
 
@@ -65,29 +73,41 @@ def describe_algorithm(algorithm: Algorithm | Switch) -> dict[str, Any]:
 def describe_event(event: Event) -> dict[str, Any]:
     """An event as plain data."""
     given = {field.name: getattr(event, field.name) for field in fields(event)}
-    return {"event": type(event).__name__, **{k: v for k, v in given.items() if v is not None}}
+    known = {name: _plain(value, name) for name, value in given.items() if value is not None}
+    return {"event": type(event).__name__, **known}
 
 
 def build_loss(recipe: Mapping[str, Any]) -> Loss:
     """The loss that a recipe describes: a formula, or the name of one in the library."""
-    recipe = dict(recipe)
+    recipe = dict(expect_table("loss", recipe))
     if "function" in recipe:
         raise RecipeError("the loss was given as a Python function; build it again and simulate")
-    constants = {name: _number(value) for name, value in recipe.pop("constants", {}).items()}
-    if "name" in recipe and "formula" not in recipe:
-        arguments = {key: value for key, value in recipe.items() if key != "name"}
-        return _call(losses.get(recipe["name"]), recipe["name"], **arguments).replace(**constants)
-    recipe.pop("name", None)
+    if "expression" in recipe:
+        raise RecipeError(
+            "the loss was given as a SymPy expression that is no formula of samdyn; build it "
+            "again and simulate"
+        )
+    table = expect_table("constants", recipe.pop("constants", {}))
+    constants = {name: _number(value, name) for name, value in table.items()}
+    name = expect_text("the name of a loss", recipe.pop("name")) if "name" in recipe else None
+    if name is not None and "formula" not in recipe:
+        arguments = {key: _number(value, key) for key, value in recipe.items()}
+        return _call(losses.get(name), name, **arguments).replace(**constants)
     only(recipe, ("formula", "variables"), "loss")
     if "formula" not in recipe:
         raise RecipeError("loss needs a formula, or the name of a loss in the library")
-    return Loss(recipe["formula"], variables=recipe.get("variables"), **constants)
+    variables = _names(recipe.get("variables"))
+    if name is not None and _is_default(name, recipe["formula"], variables):
+        return losses.get(name)().replace(**constants)
+    loss = _made(Loss, "loss", recipe["formula"], variables, **constants)
+    loss.name = name
+    return loss
 
 
 def build_algorithm(recipe: Mapping[str, Any]) -> Algorithm | Switch:
     """The algorithm that a recipe describes."""
-    recipe = dict(recipe)
-    name = recipe.pop("name", None)
+    recipe = dict(expect_table("an algorithm", recipe))
+    name = expect_text("the name of an algorithm", recipe.pop("name", ""))
     if name == "function":
         raise RecipeError(
             "the algorithm was given as a Python function; write it again and simulate"
@@ -96,47 +116,106 @@ def build_algorithm(recipe: Mapping[str, Any]) -> Algorithm | Switch:
         raise RecipeError(
             f"the name of an algorithm must be one of {', '.join(ALGORITHMS)}, got {name!r}"
         )
-    if name == "Switch":
-        phases = [(step, build_algorithm(one)) for step, one in recipe.pop("phases", [])]
-        return _call(Switch, "Switch", phases, **recipe)
-    if name == "Lookahead":
-        inner = build_algorithm(recipe.pop("algorithm", {}))
-        alpha = {key: _number(value) for key, value in recipe.items() if key == "alpha"}
-        return _call(Lookahead, name, inner, **{**recipe, **alpha})
-    return _call(ALGORITHMS[name], name, **{key: _number(value) for key, value in recipe.items()})
+    if name == "Switch" and "phases" in recipe:
+        recipe["phases"] = [_phase(phase) for phase in expect_list("phases", recipe["phases"])]
+    if name == "Lookahead" and "algorithm" in recipe:
+        recipe["algorithm"] = build_algorithm(recipe["algorithm"])
+    numbers = {key: _number(value, key) for key, value in recipe.items()}
+    return _call(ALGORITHMS[name], name, **numbers)
 
 
 def build_event(recipe: Mapping[str, Any]) -> Event:
     """The event that a recipe describes."""
-    recipe = dict(recipe)
-    name = recipe.pop("event", None)
+    recipe = dict(expect_table("an entry of until", recipe))
+    name = expect_text("event", recipe.pop("event", ""))
     if name not in EVENTS:
         raise RecipeError(f"event must be one of {', '.join(EVENTS)}, got {name!r}")
+    for entry in {"center", "box"} & set(recipe):
+        expect_list(f"{entry} of {name}", recipe[entry])
     return _call(EVENTS[name], name, **recipe)
 
 
 def build_points(recipe: Any) -> Any:
     """Initial points: numbers as they stand, or {grid = …}, {uniform = …}, {ball = …}."""
     if not isinstance(recipe, Mapping):
-        return np.asarray(recipe, dtype=float)
+        return recipe
     if len(recipe) != 1 or next(iter(recipe)) not in _POINTS:
         raise RecipeError(f"x0 must be points or one of {', '.join(_POINTS)}, got {dict(recipe)}")
-    ((kind, given),) = recipe.items()
+    ((kind, table),) = recipe.items()
+    # TOML has no tuples: there a list is a range or an interval
     given = {
-        name: tuple(v) if isinstance(v, list) and kind != "ball" else v for name, v in given.items()
+        name: tuple(value) if isinstance(value, list) and kind != "ball" else _number(value, name)
+        for name, value in expect_table(kind, table).items()
     }
     return _call(_POINTS[kind], kind, **given)
 
 
-def _number(value: Any) -> Any:
+def expect_table(what: str, value: Any) -> Mapping[str, Any]:
+    """Return a table as it is, or refuse what is none."""
+    if not isinstance(value, Mapping):
+        raise RecipeError(f"{what} must be a table {{name = …}}, got {value!r}")
+    return value
+
+
+def expect_list(what: str, value: Any) -> Sequence[Any]:
+    """Return a list as it is, or refuse what is none."""
+    if not isinstance(value, list | tuple):
+        raise RecipeError(f"{what} must be a list […], got {value!r}")
+    return value
+
+
+def expect_text(what: str, value: Any) -> str:
+    """Return a text as it is, or refuse what is none."""
+    if not isinstance(value, str):
+        raise RecipeError(f"{what} must be a text, got {value!r}")
+    return value
+
+
+def _names(variables: Any) -> Any:
+    if variables is None or isinstance(variables, str):
+        return variables
+    return [expect_text("a variable", name) for name in expect_list("variables", variables)]
+
+
+def _phase(phase: Any) -> tuple[Any, Algorithm | Switch]:
+    if len(expect_list("a phase", phase)) != 2:
+        raise RecipeError(f"a phase must be a list [step, algorithm], got {phase!r}")
+    return phase[0], build_algorithm(phase[1])
+
+
+def _number(value: Any, name: str) -> Any:
     if not isinstance(value, Mapping):
         return value
-    if "dims" in value:
-        return xr.DataArray(value["values"], dims=value["dims"], coords=value.get("coords"))
+    if set(value) in ({"dims", "values"}, {"dims", "values", "coords"}):
+        return _made(
+            xr.DataArray, name, value["values"], dims=value["dims"], coords=value.get("coords")
+        )
     if len(value) == 1 and next(iter(value)) in _SPACINGS:
         ((spacing, arguments),) = value.items()
-        return _call(_SPACINGS[spacing], spacing, *arguments)
-    raise RecipeError(f"a number must be a value, a list or {{linspace = [a, b, n]}}, got {value}")
+        if len(expect_list(spacing, arguments)) != 3:
+            raise RecipeError(f"{spacing} takes [first, last, count], got {arguments!r}")
+        ends = checked_number(f"{spacing} of {name}", arguments[:2])
+        count = checked_whole(f"count of {spacing}", arguments[2], 1)
+        return _made(_SPACINGS[spacing], spacing, *ends, count)
+    raise RecipeError(
+        f"{name} must be a number, a list or {{linspace = [a, b, n]}}, got {dict(value)}"
+    )
+
+
+def _is_default(name: str | None, formula: str, variables: Any) -> bool:
+    """Whether this is the library's loss of that name with the arguments left as they are."""
+    if name is None or name not in losses.names():
+        return False
+    default = losses.get(name)()
+    return (formula, list(variables or ())) == (default.formula, list(default.variables))
+
+
+def _parses(formula: str) -> bool:
+    try:
+        parse(formula)
+    except FormulaError:
+        return False
+    return True
 
 
 def resolve(recipe: Any, run: xr.Dataset) -> Any:
@@ -145,7 +224,7 @@ def resolve(recipe: Any, run: xr.Dataset) -> Any:
         return [resolve(entry, run) for entry in recipe]
     if not isinstance(recipe, Mapping):
         return recipe
-    if set(recipe) == {"variable"}:
+    if set(recipe) == {"variable"} and isinstance(recipe["variable"], str):
         values = run[recipe["variable"]]
         return values.values if values.dims == (values.name,) else values.reset_coords(drop=True)
     return {key: resolve(entry, run) for key, entry in recipe.items()}
@@ -157,7 +236,7 @@ def _plain(value: Any, name: str) -> Any:
     if isinstance(value, xr.DataArray):
         coords = {str(dim): value[dim].values.tolist() for dim in value.dims if dim in value.coords}
         return {"dims": list(value.dims), "values": value.values.tolist(), "coords": coords}
-    return value.tolist() if isinstance(value, np.ndarray) else value
+    return value.tolist() if isinstance(value, np.ndarray | np.generic) else value
 
 
 def _source(function: Any) -> str:
@@ -171,11 +250,27 @@ def only(recipe: Mapping[str, Any], known: Sequence[str], what: str) -> None:
     """Refuse entries that nothing knows."""
     unknown = sorted(set(recipe) - set(known))
     if unknown:
-        raise RecipeError(f"{what} does not know {unknown[0]!r}; it takes {', '.join(known)}")
+        takes = ", ".join(known) or "nothing"
+        raise RecipeError(f"{what} does not know {unknown[0]!r}; it takes {takes}")
 
 
-def _call(function: Any, name: str, *arguments: Any, **named: Any) -> Any:
+def _call(function: Any, name: str, /, **named: Any) -> Any:
+    """Call a function with the entries of a table, which must be its parameters."""
+    # USAM hands its options on to SAM
+    parameters = inspect.signature(SAM if function is USAM else function).parameters.values()
+    plain = [p for p in parameters if p.kind is not p.VAR_KEYWORD]
+    # what must be given comes first in the sentence
+    known = [p.name for p in sorted(plain, key=lambda p: p.default is not p.empty)]
+    if len(plain) == len(parameters):
+        only(named, known, name)
+    missing = [p.name for p in plain if p.default is p.empty and p.name not in named]
+    if missing:
+        raise RecipeError(f"{name} needs an entry {missing[0]}")
+    return _made(function, name, **named)
+
+
+def _made(function: Any, name: str, /, *arguments: Any, **named: Any) -> Any:
     try:
         return function(*arguments, **named)
-    except TypeError as error:
-        raise RecipeError(f"{name}: {error}") from None
+    except (TypeError, AttributeError) as error:
+        raise RecipeError(f"{name}: {' '.join(str(error).split())}") from None

@@ -57,7 +57,7 @@ class Gathered(NamedTuple):
             sums=np.full((sums, n), np.nan),
         )
 
-    def put(self, first: int, last: int, outcome: Outcome, steps: int) -> None:
+    def put(self, first: int, last: int, outcome: Outcome) -> None:
         """Fill in a chunk's particles."""
         rows = self.final.shape[1]
         here = slice(first, last)
@@ -67,7 +67,7 @@ class Gathered(NamedTuple):
         self.final_loss[here] = outcome.loss
         self.steps[here] = outcome.ended
         self.code[here] = outcome.code
-        self.interrupted[here] = (outcome.code == 0) & (outcome.reached < steps)
+        self.interrupted[here] = (outcome.code == 0) & (not outcome.finished)
         self.sums[:, here] = outcome.sums
 
 
@@ -179,7 +179,7 @@ def _coordinates(plan: Plan) -> dict[str, Any]:
         about = {"long_name": "step", "units": "step", "latex": "t"}
         known["time"] = ("time", plan.times, about)
     dims = tuple(str(dim) for dim in plan.points.dims)
-    known["x0"] = (dims, plan.points.values, _about("initial weights", "w_0"))
+    known["initial"] = (dims, plan.points.values, _about("initial weights", "w_0"))
     return known
 
 

@@ -25,6 +25,8 @@ from samdyn.ensembles.recipe import (
     describe_algorithm,
     describe_event,
     describe_loss,
+    expect_list,
+    expect_table,
     only,
     resolve,
 )
@@ -62,19 +64,22 @@ def simulate(
     ----------
     system : Map
     x0 : array_like, shape (d,) or (n, d), or DataArray
-        Initial points: one, n of them (dimension ``particle``), or those of `samdyn.grid`.
+        Initial points: one, n of them (dimension ``particle``), or those of `samdyn.grid`. For a
+        loss of one variable also a number, or n of them.
     steps : int
         Number of steps, at least 0.
     record : int, sequence of int or None, default None
         Record the weights every so many steps, 0 included, or at exactly these steps. None: the
         final state only.
     until : event or sequence of events, default ()
-        `Escape`, `Converged`, `Diverged`. Each is watched before every step and after the last;
-        the first that holds ends the particle's run and freezes it. If two hold at once, the
-        one given first counts. A coordinate that is not finite always ends a run.
+        `Escape`, `Converged`, `Diverged`. Each is watched before every step and after the last
+        (so one may hold at step 0); the first that holds ends the particle's run and freezes it.
+        If two hold at once, the one given first counts. A coordinate that is not finite always
+        ends a run.
     statistics : mapping from name to formula, optional
         Quantities of the variables, the constants, ``loss`` and ``grad_norm`` whose mean,
-        variance, minimum and maximum over the steps are kept without storing the steps.
+        variance, minimum and maximum over the steps are kept without storing the steps. The
+        moment at which an event ends the run counts too.
     after : int, default 0
         The first step at which statistics count.
     state : bool, default False
@@ -130,7 +135,7 @@ def simulate(
     complete = execute(
         plan.chunks(),
         plan.axes.particles * plan.steps,
-        lambda first, last, outcome: gathered.put(first, last, outcome, plan.steps),
+        gathered.put,
         threads=threads,
         executor=executor,
         progress=progress,
@@ -152,20 +157,21 @@ def simulate(
     return dataset(plan, gathered, written, time.perf_counter() - began)
 
 
-def rerun(run: xr.Dataset, **options: Any) -> xr.Dataset:
+def rerun(run: xr.Dataset | str | Path, **options: Any) -> xr.Dataset:
     """Run again what a result's recipe says, from the same initial points.
 
     Parameters
     ----------
-    run : Dataset
-        A result of `simulate`, perhaps read back from a file.
+    run : Dataset or path
+        A result of `simulate`, or the netCDF file that holds one.
     **options
         Passed to `simulate`: threads, executor, progress, store, or others to override.
 
     Raises
     ------
     RecipeError
-        If the loss or the algorithm was a Python function, which a recipe cannot hold.
+        If the loss or the algorithm was a Python function, which a recipe cannot hold, or a
+        SymPy expression that is no formula.
 
     Examples
     --------
@@ -174,11 +180,15 @@ def rerun(run: xr.Dataset, **options: Any) -> xr.Dataset:
     >>> bool((rerun(run).final == run.final).all())
     True
     """
-    if "recipe" not in run.attrs:
-        raise RecipeError("the dataset has no attribute 'recipe': it is no result of simulate")
+    if isinstance(run, str | Path):
+        run = xr.load_dataset(run, engine="h5netcdf")
+    if not isinstance(run, xr.Dataset) or "recipe" not in run.attrs:
+        raise RecipeError("run has no attribute 'recipe': it is no result of simulate")
     written = json.loads(run.attrs["recipe"])
-    x0 = run["x0"].reset_coords(drop=True)
-    written = resolve(written, run)
+    for table in ("loss", "algorithm"):
+        written[table] = resolve(written[table], run)
+    x0 = run["initial"].reset_coords(drop=True)
+    x0.attrs = json.loads(run.attrs.get("initial_points", "{}"))
     written["simulate"]["x0"] = x0.assign_coords(
         {dim: run[dim] for dim in x0.dims if dim in run.coords}
     )
@@ -201,7 +211,7 @@ def follow(written: Mapping[str, Any], **options: Any) -> xr.Dataset:
     RecipeError
         If a table or an entry is missing or unknown.
     """
-    only(written, ("loss", "algorithm", "simulate"), "the recipe")
+    only(expect_table("the recipe", written), ("loss", "algorithm", "simulate"), "the recipe")
     for table in ("loss", "algorithm", "simulate"):
         if not isinstance(written.get(table), Mapping):
             raise RecipeError(f"the recipe needs a table [{table}]")
@@ -213,7 +223,9 @@ def follow(written: Mapping[str, Any], **options: Any) -> xr.Dataset:
     system = Map(build_loss(written["loss"]), build_algorithm(written["algorithm"]))
     x0 = given.pop("x0")
     points = x0 if isinstance(x0, xr.DataArray) else build_points(x0)
-    given["until"] = [build_event(event) for event in given.get("until", ())]
+    expect_table("statistics", given.get("statistics", {}))
+    until = expect_list("until", given.get("until", []))
+    given["until"] = [build_event(event) for event in until]
     return simulate(system, points, **{**given, **options})
 
 

@@ -10,10 +10,24 @@ import matplotlib.pyplot as plt
 import xarray as xr
 from matplotlib.figure import Figure
 
+from samdyn.ensembles.events import REASONS
 from samdyn.plot.style import STYLE
 
 Runs = dict[str, xr.Dataset]
 """The results of an experiment, by name."""
+
+
+def finished(run: xr.Dataset) -> xr.Dataset:
+    """The run as it is, unless the user interrupted it: half a run bears out no claim.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        If a particle was interrupted.
+    """
+    if bool((run.reason == REASONS.index("interrupted")).any()):
+        raise KeyboardInterrupt
+    return run
 
 
 class Claim(NamedTuple):
@@ -47,9 +61,15 @@ class Experiment(NamedTuple):
     draw: Callable[[Runs], Figure]
 
     def make(self, folder: Path) -> tuple[list[Path], list[Claim]]:
-        """Run, save the results and the figure in a folder; return the files and the claims."""
+        """Run, save the results and the figure in a folder; return the files and the claims.
+
+        Raises
+        ------
+        KeyboardInterrupt
+            If the user interrupted a run. Then nothing is saved.
+        """
+        runs = {name: finished(run) for name, run in self.compute().items()}
         folder.mkdir(parents=True, exist_ok=True)
-        runs = self.compute()
         data = folder / f"{self.name}.nc"
         xr.DataTree.from_dict(runs).to_netcdf(data, engine="h5netcdf")
         files = [data]

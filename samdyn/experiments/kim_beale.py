@@ -11,7 +11,7 @@ from samdyn import losses, plot
 from samdyn.algorithms import SAM
 from samdyn.analysis.alignment import alignment
 from samdyn.ensembles.run import simulate
-from samdyn.experiments.base import Claim, Experiment, Runs
+from samdyn.experiments.base import Claim, Experiment, Runs, finished
 from samdyn.losses.loss import Loss
 from samdyn.systems.map import Map
 
@@ -30,7 +30,7 @@ def compute() -> Runs:
         np.concatenate([np.arange(0, _EARLY, 10), np.arange(_EARLY, _STEPS, 250), [_STEPS]])
     )
     system = Map(beale, SAM(lr=_LR, rho=np.array(_RHOS)))
-    run = simulate(system, _START, _STEPS, record=recorded)
+    run = finished(simulate(system, _START, _STEPS, record=recorded))
     cosine = [
         alignment(Map(beale, SAM(lr=_LR, rho=float(rho))), run.w.sel(rho=rho).values)
         for rho in run.rho
@@ -108,7 +108,7 @@ def draw(runs: Runs) -> Figure:
 def _draw_beale(runs: Runs, ax: Axes) -> None:
     beale = losses.beale()
     plot.contours(beale, [(-1.0, 4.0), (-0.5, 2.6)], ax=ax, log=True)
-    plot.trajectory(runs["beale"], ax=ax)
+    plot.trajectory(runs["beale"], ax=ax, legend=False)
     ax.plot(*_MINIMUM, "*", color="white", mec="black", ms=12, zorder=5)
     ax.plot(*_SADDLE, "X", color="white", mec="black", ms=9, zorder=5)
     ax.annotate("minimum", _MINIMUM, xytext=(0, 8), textcoords="offset points", ha="center")
@@ -120,7 +120,7 @@ def _draw_beale(runs: Runs, ax: Axes) -> None:
 
 def _draw_cosine(runs: Runs, ax: Axes) -> None:
     early = runs["beale"].sel(time=slice(0, _EARLY - 1))
-    plot.series(early, "alignment", ax=ax)
+    plot.series(early, "alignment", ax=ax, legend=False)
     ax.set(
         xlim=(0, _EARLY),
         ylim=(-1.08, 1.08),
@@ -131,7 +131,7 @@ def _draw_cosine(runs: Runs, ax: Axes) -> None:
 
 def _draw_saddle(runs: Runs, ax: Axes) -> None:
     plot.contours(Loss("x**2 - y**2"), [(-3.3, 1.0), (-4.6, 1.0)], ax=ax)
-    plot.trajectory(runs["saddle"], ax=ax, colors=(plot.COLORS[0], plot.COLORS[2]))
+    plot.trajectory(runs["saddle"], ax=ax, colors=(plot.COLORS[0], plot.COLORS[2]), legend=False)
     ax.plot(0, 0, "X", color="white", mec="black", ms=9, zorder=5)
     ax.annotate("saddle", (0, 0), xytext=(0, 8), textcoords="offset points", ha="center")
     ax.legend(loc="lower left", framealpha=0.9, frameon=True, edgecolor="none")

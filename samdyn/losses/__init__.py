@@ -11,6 +11,7 @@ Examples
 
 from collections.abc import Callable
 from difflib import get_close_matches
+from typing import NoReturn
 
 from samdyn.losses.check import Check
 from samdyn.losses.classic import (
@@ -128,10 +129,17 @@ def get(name: str) -> Callable[..., Loss]:
     """
     functions = dict(zip(names(), LIBRARY, strict=True))
     if name not in functions:
-        near = get_close_matches(str(name), functions, n=3, cutoff=0.5)
-        hint = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(functions)}"
-        raise ValueError(f"{name!r} is no loss of the library; {hint}")
+        raise ValueError(f"{name!r} is no loss of the library; {_hint(name)}")
     return functions[name]
+
+
+def _hint(name: str) -> str:
+    near = get_close_matches(str(name), names(), n=3, cutoff=0.5)
+    return f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(names())}"
+
+
+def __getattr__(name: str) -> NoReturn:
+    raise AttributeError(f"samdyn.losses has no {name!r}; {_hint(name)}")
 
 
 __all__ = [

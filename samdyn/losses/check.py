@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 
 import mpmath
 import numpy as np
-import sympy
 
+from samdyn.losses.derivatives import in_high_precision
 from samdyn.symbols import symbols
 
 _DIGITS = 80
@@ -35,7 +35,7 @@ class Check(NamedTuple):
 def check_derivatives(loss: Any, points: np.ndarray, seed: int) -> Check:
     """See `samdyn.Loss.check`. Only values of the formula are used, by SymPy's own printer."""
     names = (*loss.variables, *loss.constants)
-    formula = sympy.lambdify(symbols(names), loss.expression, modules="mpmath")
+    formula = in_high_precision(symbols(names), loss.expression)
     constants = [mpmath.mpf(float(value)) for value in loss.constants.values()]
     random = np.random.default_rng(seed)
     errors = []

@@ -7,13 +7,15 @@ from typing import Any
 
 import mpmath
 import numpy as np
-import sympy
 
+from samdyn.losses.derivatives import differentiate, in_high_precision
+from samdyn.numbers import checked_whole
 from samdyn.symbols import symbols
 
 _NEWTON_STEPS = 120
 _POLISH_STEPS = 150
 _DIGITS = 40
+_GONE = mpmath.mpf(10) ** -30
 _FLAT = 1e-8
 _NEAR = 1e-5
 _SLIDE = 1e-3
@@ -61,7 +63,8 @@ def classify(eigenvalues: np.ndarray) -> str:
 
 def find_critical_points(loss: Any, box: np.ndarray, starts: int | None) -> list[CriticalPoint]:
     """See `samdyn.Loss.critical_points`."""
-    plain, shifted = _seeds(box, starts or 1024 * loss.dimension)
+    count = 1024 * loss.dimension if starts is None else checked_whole("starts", starts, 1)
+    plain, shifted = _seeds(box, count)
     rough = np.concatenate(
         [_newton(loss, shifted, box, damped=False), _newton(loss, plain, box, damped=True)]
     )
@@ -69,7 +72,7 @@ def find_critical_points(loss: Any, box: np.ndarray, starts: int | None) -> list
     slack = 1e-9 * width
     # Newton is only linear at degenerate points: near copies are merged before polishing
     candidates = _spaced(loss, _distinct(rough, _NEAR * width), width)
-    polish = _polisher(loss, _SLIDE * width)
+    polish = _polisher(loss, _SLIDE * width, _largest_slope(loss, plain))
     polished = np.array([polish(w) for w in candidates]).reshape(-1, loss.dimension)
     inside = np.all((polished >= box[:, 0] - slack) & (polished <= box[:, 1] + slack), axis=1)
     points = _distinct(polished[inside & np.all(np.isfinite(polished), axis=1)], 1e-8 * width)
@@ -127,39 +130,66 @@ def _newton(loss: Any, w: np.ndarray, box: np.ndarray, damped: bool) -> np.ndarr
     return np.concatenate(arrived) if arrived else np.empty((0, len(box)))
 
 
-def _polisher(loss: Any, slide: np.ndarray) -> Any:
+def _largest_slope(loss: Any, points: np.ndarray) -> float:
+    sizes = np.linalg.norm(loss.grad(points), axis=1)
+    return float(np.max(sizes[np.isfinite(sizes)], initial=0.0))
+
+
+def _polisher(loss: Any, slide: np.ndarray, steepest: float) -> Any:
     """Newton's method in 40 digits on the formula: 1e-12 even where the Hessian is singular.
 
     Beside a continuum of critical points Newton's method may slide along it without end. A
-    point that moves further than ``slide`` does so, and is as good as it was.
+    point that moves further than ``slide`` is polished by damped steps instead. One whose slope
+    does not vanish at last, beside the box's ``steepest``, was none: it becomes NaN.
     """
     variables = symbols(loss.variables)
-    names = symbols(tuple(loss.constants))
-    gradient = [sympy.diff(loss.expression, x) for x in variables]
-    hessian = [[sympy.diff(g, x) for x in variables] for g in gradient]
-    inputs = (*variables, *names)
-    slope = sympy.lambdify(inputs, gradient, modules="mpmath")
-    curvature = sympy.lambdify(inputs, hessian, modules="mpmath")
+    gradient = [differentiate(loss.expression, x) for x in variables]
+    hessian = [[differentiate(g, x) for x in variables] for g in gradient]
+    inputs = (*variables, *symbols(tuple(loss.constants)))
+    slope = in_high_precision(inputs, gradient)
+    curvature = in_high_precision(inputs, hessian)
     constants = [mpmath.mpf(float(value)) for value in loss.constants.values()]
     reach = mpmath.mpf(float(np.max(slide)))
 
+    def derivatives(w: Any) -> tuple[Any, Any]:
+        g, h = mpmath.matrix(slope(*w, *constants)), mpmath.matrix(curvature(*w, *constants))
+        if any(isinstance(x, mpmath.mpc) or not mpmath.isfinite(x) for x in (*g, *h)):
+            raise ValueError("the formula has no value here")
+        return g, h
+
+    def newton(origin: Any, damped: bool) -> Any:
+        w = origin
+        for _ in range(_POLISH_STEPS):
+            try:
+                g, h = derivatives(w)
+                if damped:
+                    damping = mpmath.norm(h) * mpmath.norm(g) / reach
+                    if not damping:
+                        break
+                    h, g = h * h + damping * mpmath.eye(len(g)), h * g
+                step = mpmath.lu_solve(h, g)
+            except (ArithmeticError, ValueError, TypeError):
+                break
+            w = w - step
+            if not mpmath.norm(w - origin) < reach or mpmath.norm(step) < mpmath.mpf(10) ** -20:
+                break
+        return w
+
+    def arrived(w: Any, origin: Any) -> bool:
+        try:
+            size = mpmath.norm(derivatives(w)[0])
+        except (ArithmeticError, ValueError, TypeError):
+            return False
+        return size <= _GONE * steepest and mpmath.norm(w - origin) < reach
+
     def polish(start: np.ndarray) -> np.ndarray:
         with mpmath.workdps(_DIGITS):
-            origin = w = mpmath.matrix([mpmath.mpf(float(x)) for x in start])
-            for _ in range(_POLISH_STEPS):
-                try:
-                    step = mpmath.lu_solve(
-                        mpmath.matrix(curvature(*w, *constants)),
-                        mpmath.matrix(slope(*w, *constants)),
-                    )
-                except (ZeroDivisionError, ValueError, TypeError):
-                    break
-                w = w - step
-                if not mpmath.norm(w - origin) < reach:
-                    return start
-                if mpmath.norm(step) < mpmath.mpf(10) ** -20:
-                    break
-            return np.array([float(x) for x in w])
+            origin = mpmath.matrix([mpmath.mpf(float(x)) for x in start])
+            for damped in (False, True):
+                w = newton(origin, damped)
+                if arrived(w, origin):
+                    return np.array([float(x) for x in w])
+            return np.full(len(start), np.nan)
 
     return polish
 

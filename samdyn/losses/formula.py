@@ -6,6 +6,7 @@ import ast
 import keyword
 import re
 import warnings
+from functools import lru_cache
 
 import numpy as np
 import sympy
@@ -13,8 +14,12 @@ from sympy.printing.str import StrPrinter
 
 from samdyn.symbols import evaluate, symbols
 
-_LONGEST = 20_000
+_LONGEST = 200_000
+_MOST_FACTORS = 100
+_MOST_CHOICES = 16
 _LARGEST_EXPONENT = 64
+_LARGEST_NESTED = 64**2
+_MOST_BITS = 2**15
 _MOST_DIGITS = 40
 _LARGEST = 1e300
 _NOT_NUMBERS = (sympy.zoo, sympy.nan, sympy.oo, -sympy.oo, sympy.I)
@@ -41,12 +46,7 @@ FUNCTIONS = {
 
 CONSTANTS = {"pi": sympy.pi}
 
-_OPERATORS = {
-    ast.Add: lambda a, b: a + b,
-    ast.Sub: lambda a, b: a - b,
-    ast.Mult: lambda a, b: a * b,
-    ast.Div: lambda a, b: a / b,
-}
+_JOINING = ("and", "or", "not")
 _COMPARISONS = {
     ast.Lt: sympy.StrictLessThan,
     ast.LtE: sympy.LessThan,
@@ -110,7 +110,7 @@ def check_name(name: str) -> str:
     """Return a variable's or a constant's name, or say why it cannot be one."""
     if not re.fullmatch(r"[A-Za-z_][A-Za-z_0-9]*", name):
         raise FormulaError(
-            f"name {name!r} must be letters, digits and _, not starting with a digit"
+            f"name {name!r} must be letters, digits and _, all ASCII, not starting with a digit"
         )
     if name in FUNCTIONS or name in CONSTANTS or keyword.iskeyword(name):
         raise FormulaError(
@@ -134,7 +134,7 @@ def _read(text: str) -> sympy.Basic:
         return _finite(_convert(tree.body, text), text)
     except SyntaxError as error:
         raise FormulaError(
-            f"formula {text!r} does not parse at character {error.offset}: {error.msg}"
+            f"formula {text!r} does not parse at character {error.offset}: {error.msg}{_hint(text)}"
         ) from None
     except (RecursionError, MemoryError):
         raise FormulaError("formula is nested too deeply; split it up") from None
@@ -142,6 +142,20 @@ def _read(text: str) -> sympy.Basic:
         if isinstance(error, FormulaError):
             raise
         raise FormulaError(f"formula {text!r} does not parse: {error}") from None
+
+
+def _hint(text: str) -> str:
+    """What a formula that Python cannot parse may have meant."""
+    words = re.findall(r"[^\W\d]\w*", text)
+    taken = [word for word in words if keyword.iskeyword(word) and word not in _JOINING]
+    if taken:
+        return f"; {taken[0]} is a word of Python and no name, choose another"
+    text = re.sub(r"\b(and|or|not)\b", "<", text)
+    product = re.search(r"(?<![\w.])(\d+\.?\d*)\s*(?![eE][-+\d])([^\W\d]\w*)", text)
+    if product:
+        return f"; for a product write {product[1]}*{product[2]}"
+    beside = re.search(r"[\w)]\s+[\w(]", text)
+    return "; where a product is meant write *" if beside else ""
 
 
 def _convert(node: ast.AST, text: str) -> sympy.Basic:
@@ -161,9 +175,11 @@ def _read_node(node: ast.AST, text: str) -> sympy.Basic:
     if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub | ast.UAdd):
         value = _expression(node.operand, text)
         return -value if isinstance(node.op, ast.USub) else value
-    if isinstance(node, ast.BinOp) and type(node.op) in _OPERATORS:
-        left, right = _expression(node.left, text), _expression(node.right, text)
-        return _OPERATORS[type(node.op)](left, right)
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add | ast.Sub):
+        terms = _chain(node, (ast.Add, ast.Sub), text)
+        return sympy.Add(*(-term if op is ast.Sub else term for op, term in terms))
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mult | ast.Div):
+        return _product(_chain(node, (ast.Mult, ast.Div), text), text)
     if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Pow):
         return _power(_expression(node.left, text), _expression(node.right, text), text)
     if isinstance(node, ast.Call):
@@ -180,6 +196,35 @@ def _read_node(node: ast.AST, text: str) -> sympy.Basic:
         f"formula {text!r} contains {ast.unparse(node)!r}; allowed are {allowed}"
         + ", ".join(FUNCTIONS)
     )
+
+
+def _chain(
+    node: ast.expr, kinds: tuple[type, type], text: str
+) -> list[tuple[type | None, sympy.Expr]]:
+    """The parts of ``a + b - c``, each with the operator before it.
+
+    Python nests such a chain to the left, once for each part; a loop does not mind how deep.
+    """
+    parts: list[tuple[type | None, ast.expr]] = []
+    while isinstance(node, ast.BinOp) and isinstance(node.op, kinds):
+        parts.append((type(node.op), node.right))
+        node = node.left
+    parts.append((None, node))
+    return [(operator, _expression(part, text)) for operator, part in reversed(parts)]
+
+
+def _product(factors: list[tuple[type | None, sympy.Expr]], text: str) -> sympy.Expr:
+    if len(factors) > _MOST_FACTORS:
+        raise FormulaError(
+            f"formula has a product of {len(factors)} factors; at most {_MOST_FACTORS} are read, "
+            "so group them with parentheses"
+        )
+    value = factors[0][1]
+    for operator, factor in factors[1:]:  # in turn: SymPy writes 2*(x + y) out, but not 2*z*(x + y)
+        value = value / factor if operator is ast.Div else value * factor
+        if value.is_number:
+            _bounded(value, text)
+    return value
 
 
 def _expression(node: ast.AST, text: str) -> sympy.Expr:
@@ -199,7 +244,8 @@ def _condition(node: ast.AST, text: str) -> sympy.Basic:
 def _number(node: ast.Constant, text: str) -> sympy.Expr:
     if isinstance(node.value, bool) or not isinstance(node.value, int | float):
         raise FormulaError(f"formula {text!r} contains {node.value!r}, which is no real number")
-    written = ast.get_source_segment(text.strip(), node) or repr(node.value)
+    line = _lines(text)[node.lineno - 1]
+    written = line[node.col_offset : node.end_col_offset].decode()
     # 1e-999999999 is short, but has a billion digits as a fraction
     tiny = node.value < 1 / _LARGEST and re.search("[1-9]", re.split("[eE]", written)[0])
     if len(written) > _MOST_DIGITS or node.value > _LARGEST or tiny:
@@ -214,21 +260,53 @@ def _number(node: ast.Constant, text: str) -> sympy.Expr:
 def _power(base: sympy.Expr, exponent: sympy.Expr, text: str) -> sympy.Expr:
     if exponent.is_number and not abs(float(evaluate(exponent, {}))) <= _LARGEST_EXPONENT:
         raise FormulaError(f"formula {text!r}: exponent {exponent} is beyond ±{_LARGEST_EXPONENT}")
-    if base.is_Rational and (base.p.bit_length() + base.q.bit_length()) * _LARGEST_EXPONENT > 2**18:
+    times = abs(float(evaluate(exponent, {}))) if exponent.is_number else _LARGEST_EXPONENT
+    bits, nested = _size(base)
+    if bits * times > _MOST_BITS:  # SymPy raises the number in (3*x)**64 at once
         raise FormulaError(f"formula {text!r}: a power of a number this long is not read")
+    if nested * times > _LARGEST_NESTED:
+        raise FormulaError(
+            f"formula {text!r}: powers of powers multiply to more than {_LARGEST_NESTED}; "
+            "write a smaller exponent"
+        )
     return base**exponent
+
+
+def _size(base: sympy.Expr) -> tuple[float, float]:
+    """The bits of the numbers among an expression's factors, and its largest exponent."""
+    bits, largest = 0.0, 0.0
+    for factor in sympy.Mul.make_args(base):
+        root, exponent = factor.as_base_exp()
+        times = abs(float(exponent)) if exponent.is_Rational else 1.0
+        if root.is_Rational:
+            bits += (root.p.bit_length() + root.q.bit_length()) * max(times, 1.0)
+        elif exponent.is_Rational:
+            largest = max(largest, times)
+    return bits, largest
+
+
+@lru_cache(maxsize=1)
+def _lines(text: str) -> list[bytes]:
+    """The lines as Python counts them; its columns are bytes."""
+    return [line.encode() for line in re.split("\r\n|\r|\n", text.strip())]
 
 
 def _call(node: ast.Call, text: str) -> sympy.Expr:
     name = node.func.id if isinstance(node.func, ast.Name) else ast.unparse(node.func)
     if name not in FUNCTIONS:
         raise FormulaError(
-            f"formula {text!r}: {name} is not a known function; known are {', '.join(FUNCTIONS)}"
+            f"formula {text!r}: {name} is not a known function; known are {', '.join(FUNCTIONS)} "
+            f"(a product is written {name}*(…))"
         )
     several = name in ("min", "max")
     if node.keywords or (len(node.args) < 2 if several else len(node.args) != 1):
         wanted = f"two or more numbers, as in {name}(x, 1)" if several else f"one, as in {name}(x)"
         raise FormulaError(f"formula {text!r}: {name} takes {wanted}")
+    if len(node.args) > _MOST_CHOICES:  # SymPy compares every two of them
+        raise FormulaError(
+            f"formula {text!r}: {name} of {len(node.args)} numbers is not read; at most "
+            f"{_MOST_CHOICES} may stand in one {name}"
+        )
     return FUNCTIONS[name](*(_expression(argument, text) for argument in node.args))
 
 

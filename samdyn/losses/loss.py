@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -11,10 +12,10 @@ import sympy
 from samdyn.losses.check import Check, check_derivatives
 from samdyn.losses.critical import CriticalPoint, find_critical_points
 from samdyn.losses.derivatives import derivative, upper
-from samdyn.losses.formula import check_name, parse, written
-from samdyn.losses.names import realised, variable_names
+from samdyn.losses.formula import FUNCTIONS, FormulaError, check_name, parse, written
+from samdyn.losses.names import check_constants, realised, variable_names
 from samdyn.numbers import Number, checked_number
-from samdyn.program import Program, trace
+from samdyn.program import Program, explained, trace
 from samdyn.symbols import symbols
 from samdyn.words import Point
 
@@ -88,6 +89,11 @@ class Loss:
             self.expression = parse(formula) if isinstance(formula, str) else realised(formula)
             self.formula = formula if isinstance(formula, str) else written(self.expression)
             self.variables = variable_names(variables, self.expression, self.constants)
+            used = {symbol.name for symbol in self.expression.free_symbols}
+            if isinstance(formula, str):  # also the a of a*x - a*x
+                used |= set(re.findall(r"[A-Za-z_]\w*", formula)) - set(FUNCTIONS)
+            else:
+                self._refuse_what_has_no_word()
         elif callable(formula):
             if variables is None:
                 raise TypeError("variables must be given with a function, for example 'x y'")
@@ -96,10 +102,13 @@ class Loss:
             self._trace_written()
             self.expression = sympy.sympify(self._said(formula))
             self.formula = written(self.expression)
+            said = (self.expression, *(self._gradient_expressions() if grad else ()))
+            used = {symbol.name for part in said for symbol in part.free_symbols}
         else:
             raise TypeError(
                 f"formula must be text, a SymPy expression or a function, got {formula!r}"
             )
+        check_constants(self.constants, used)
 
     def replace(self, **constants: Number) -> Loss:
         """The same loss with other values of some constants.
@@ -187,10 +196,10 @@ class Loss:
 
         def said(*values: Any) -> Sequence[Any]:
             d = self.dimension
-            result = written(
-                Point(values[:d]), **dict(zip(self.constants, values[d:], strict=True))
-            )
-            return tuple(result) if order else (result,)
+            constants = dict(zip(self.constants, values[d:], strict=True))
+            with explained(_name(written)):
+                result = written(Point(values[:d]), **constants)
+                return tuple(result) if order else (result,)
 
         return trace(said, names)
 
@@ -204,10 +213,16 @@ class Loss:
             )
 
     def _said(self, definition: Callable) -> Any:
-        return definition(
-            Point(symbols(self.variables)),
-            **dict(zip(self.constants, symbols(tuple(self.constants)), strict=True)),
-        )
+        constants = dict(zip(self.constants, symbols(tuple(self.constants)), strict=True))
+        with explained(_name(definition)):
+            return definition(Point(symbols(self.variables)), **constants)
+
+    def _refuse_what_has_no_word(self) -> None:
+        try:
+            self.program(0)
+            self.program(1)
+        except ValueError as error:
+            raise FormulaError(str(error)) from None
 
     def _gradient_expressions(self) -> tuple[sympy.Expr, ...]:
         return tuple(map(sympy.sympify, self._said(self.written_grad)))  # type: ignore[arg-type]
@@ -340,4 +355,10 @@ class Loss:
                 f"box must be {self.dimension} intervals (low, high) with low < high, one for "
                 f"each of {', '.join(self.variables)}; got {box.tolist()}"
             )
+        if not np.all(np.isfinite(box)):
+            raise ValueError(f"box must be finite, got {box.tolist()}; choose where to search")
         return box
+
+
+def _name(definition: Callable) -> str:
+    return getattr(definition, "__name__", type(definition).__name__)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import sympy
 
@@ -22,12 +22,16 @@ def variable_names(
         If a name is unknown, given twice, or cannot be one.
     """
     used = {symbol.name for symbol in expression.free_symbols} if expression is not None else set()
+    if variables is not None and (
+        not isinstance(variables, Iterable) or any(not isinstance(n, str) for n in variables)
+    ):
+        raise TypeError(f"variables must be names such as 'x y' or ['x', 'y'], got {variables!r}")
     if variables is None:
         names = tuple(sorted(used - set(constants), key=_natural))
         if not names:
             raise FormulaError(f"formula {expression} has no variables")
         return names
-    names = tuple(variables.split() if isinstance(variables, str) else variables)
+    names = tuple(re.findall(r"[^\s,]+", variables) if isinstance(variables, str) else variables)
     for name in names:
         check_name(name)
     if not names or len(set(names)) < len(names):
@@ -42,6 +46,22 @@ def variable_names(
             f"constant ({' '.join(constants) or 'none'}); give it a value: {unknown[0]}=…"
         )
     return names
+
+
+def check_constants(constants: Iterable[str], used: Iterable[str]) -> None:
+    """Refuse a constant that the formula does not have: it would change nothing.
+
+    Raises
+    ------
+    FormulaError
+        If a name of ``constants`` is not among those ``used``.
+    """
+    for name in constants:
+        if name not in used:
+            raise FormulaError(
+                f"constant {name} does not occur in the formula, whose names are "
+                f"{', '.join(sorted(used, key=_natural)) or 'none'}; leave it out or use it"
+            )
 
 
 def _natural(name: str) -> list[tuple[int, int, str]]:

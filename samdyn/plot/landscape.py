@@ -10,6 +10,7 @@ from matplotlib.colors import LogNorm
 
 from samdyn.losses.critical import CriticalPoint
 from samdyn.losses.loss import Loss
+from samdyn.numbers import checked_whole
 from samdyn.plot.style import axes_or_new
 
 _MARKERS = {
@@ -52,17 +53,23 @@ def contours(
 
     Raises
     ------
-    ValueError
-        If the loss has not two variables, or no box is known.
+    TypeError, ValueError
+        If the loss has not two variables or several values of a constant, or no box is known.
     """
+    if not isinstance(loss, Loss):
+        raise TypeError(f"loss must be a samdyn.Loss, got a {type(loss).__name__}")
     if loss.dimension != 2:
         raise ValueError(f"contours needs a loss of 2 variables; this one has {loss.dimension}")
-    if box is None and loss.box is None:
-        raise ValueError("box must be given for this loss, two intervals (low, high)")
-    ax = axes_or_new(ax)
-    (left, right), (low, high) = box or loss.box  # type: ignore[misc]
+    loss._require_scalars("contours")
+    (left, right), (low, high) = loss._checked_box(box)
+    checked_whole("levels", levels, 1)
+    checked_whole("points", points, 2)
     x, y = np.linspace(left, right, points), np.linspace(low, high, points)
     values = loss.value(np.stack(np.meshgrid(x, y), axis=-1))
+    values = np.where(np.isfinite(values), values, np.nan)
+    if not np.nanmin(values, initial=np.inf) < np.nanmax(values, initial=-np.inf):
+        raise ValueError("contours needs a loss that varies in the box; choose another box")
+    ax = axes_or_new(ax)
     if log:
         height = values - np.nanmin(values)
         floor = max(np.nanpercentile(height, 0.05), np.nanmax(height) * 1e-9)
@@ -91,7 +98,18 @@ def critical_points(points: Sequence[CriticalPoint], *, ax: Axes | None = None) 
     points : sequence of CriticalPoint
         As `Loss.critical_points` returns them.
     ax : Axes, optional
+
+    Raises
+    ------
+    TypeError
+        If these are no critical points of two variables.
     """
+    listed = isinstance(points, list | tuple)
+    if not listed or any(not isinstance(c, CriticalPoint) or len(c.point) != 2 for c in points):
+        raise TypeError(
+            "points must be critical points of two variables, as loss.critical_points(box) "
+            f"returns them, got a {type(points).__name__}"
+        )
     ax = axes_or_new(ax)
     for kind, (marker, label) in _MARKERS.items():
         here = np.array([c.point for c in points if c.kind == kind])

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import xarray as xr
@@ -21,6 +21,7 @@ def trajectory(
     *,
     ax: Axes | None = None,
     colors: Sequence[str] = COLORS,
+    legend: bool = True,
 ) -> Axes:
     """Draw the recorded path of every particle in the plane of two coordinates.
 
@@ -36,11 +37,14 @@ def trajectory(
         Default: new ones.
     colors : sequence of colours, optional
         One a particle, in turn. Default: a palette that colour-blind readers can tell apart.
+        Particles that no value sets apart share theirs.
+    legend : bool, default True
+        Draw a legend, if values set the particles apart and there are at most 12.
 
     Raises
     ------
-    ValueError
-        If nothing was recorded or the run has one coordinate only.
+    TypeError, ValueError
+        If nothing was recorded, the run has one coordinate only, or no recorded point is finite.
 
     Examples
     --------
@@ -54,16 +58,23 @@ def trajectory(
     names = [str(name) for name in run.coord.values]
     if len(names) < 2:
         raise ValueError("a trajectory needs two coordinates; draw the run with plot.series")
-    x, y = x or names[0], y or names[1]
+    x, y = names[0] if x is None else x, names[1] if y is None else y
+    for given, name in (("x", x), ("y", y)):
+        if name not in names:
+            raise ValueError(f"{given} must be one of the coordinates {names}, got {name!r}")
+    weights = run.w.where(np.isfinite(run.w))
+    if not bool(weights.sel(coord=[x, y]).notnull().all("coord").any()):
+        raise ValueError("the run has no finite point to draw; look at run.reason")
     ax = axes_or_new(ax)
-    for i, (label, one) in enumerate(_members(run)):
-        color, dashes = _look(i, colors)
-        path = one.w.sel(coord=[x, y]).values
-        path = path[np.all(np.isfinite(path), axis=1)]
-        ax.plot(*path.T, color=color, ls=dashes, label=label)
-        ax.plot(*path[0], "o", color=color, ms=4, zorder=4)
-        ax.plot(*path[-1], "s", color=color, ms=5, mec="white", mew=0.6, zorder=6)
+    members = _members(weights, ("time", "coord"), colors)
+    for one in members:
+        path = one.values.transpose("time", "coord").sel(coord=[x, y]).dropna("time").values
+        if len(path):
+            ax.plot(*path.T, color=one.color, ls=one.dashes, label=one.label)
+            ax.plot(*path[0], "o", color=one.color, ms=4, zorder=4)
+            ax.plot(*path[-1], "s", color=one.color, ms=5, mec="white", mew=0.6, zorder=6)
     ax.set(xlabel=f"${x}$", ylabel=f"${y}$")
+    _draw_legend(ax, members, legend)
     return ax
 
 
@@ -73,6 +84,7 @@ def series(
     *,
     ax: Axes | None = None,
     colors: Sequence[str] = COLORS,
+    legend: bool = True,
 ) -> Axes:
     """Draw a recorded quantity against the step, a line for each particle.
 
@@ -81,54 +93,101 @@ def series(
     run : Dataset
         A result of `samdyn.simulate` with ``record=``.
     variable : str, default "loss"
-        A variable of the dataset over ``time``.
+        A variable of the dataset over ``time``, such as ``"velocity"`` (a line for each
+        coordinate too), or a coordinate, such as ``"x"``.
     ax : Axes, optional
         Default: new ones.
-    colors : sequence of colours, optional
+    colors, legend
         As in `trajectory`.
 
     Raises
     ------
-    ValueError
+    TypeError, ValueError
         If nothing was recorded or the variable is not over ``time``.
+
+    Examples
+    --------
+    >>> import samdyn as sd
+    >>> valley = sd.Map(sd.Loss("x**2"), sd.GD(lr=0.1))
+    >>> series(sd.simulate(valley, [1.0], steps=10, record=1), "x").get_ylabel()
+    '$x$'
     """
     _require_record(run)
-    if variable not in run or run[variable].dims[-1] != "time":
-        known = [str(name) for name in run.data_vars if run[name].dims[-1:] == ("time",)]
-        raise ValueError(f"variable must be one of {known} (over time), got {variable!r}")
+    values, label = _over_time(run, variable)
     ax = axes_or_new(ax)
-    for i, (label, one) in enumerate(_members(run)):
-        color, dashes = _look(i, colors)
-        ax.plot(one.time, one[variable], color=color, ls=dashes, label=label)
-    ax.set(xlabel="step", ylabel=run[variable].attrs.get("long_name", variable).split(" at ")[0])
+    members = _members(values, ("time",), colors)
+    for one in members:
+        ax.plot(run.time, one.values, color=one.color, ls=one.dashes, label=one.label)
+    ax.set(xlabel="step", ylabel=label)
+    _draw_legend(ax, members, legend)
     return ax
+
+
+class _Member(NamedTuple):
+    """What is drawn of one particle, and how. The label is empty if another's says the same."""
+
+    values: xr.DataArray
+    label: str
+    color: str
+    dashes: str
+
+
+def _over_time(run: xr.Dataset, variable: str) -> tuple[xr.DataArray, str]:
+    """A variable or a coordinate of the weights, and what its axis is called."""
+    known = [str(name) for name, values in run.data_vars.items() if "time" in values.dims]
+    names = [str(name) for name in run.coord.values]
+    if variable in known:
+        about = run[variable].attrs.get("long_name", variable)
+        return run[variable], about.split(" at ")[0]
+    if variable in names:
+        return run.w.sel(coord=variable, drop=True), f"${variable}$"
+    raise ValueError(
+        f"variable must be one of {known} (over time) or of the coordinates {names}, got "
+        f"{variable!r}"
+    )
+
+
+def _require_record(run: Any) -> None:
+    if not isinstance(run, xr.Dataset):
+        raise TypeError(f"run must be a result of samdyn.simulate, got a {type(run).__name__}")
+    if "time" not in run.dims or "w" not in run:
+        raise ValueError("nothing was recorded; run simulate with record=, for example record=10")
+
+
+def _members(values: xr.DataArray, kept: tuple[str, ...], colors: Sequence[str]) -> list[_Member]:
+    """Each particle of a variable, with a label made of the numbers that set it apart."""
+    dims = [str(dim) for dim in values.dims if dim not in kept]
+    flat = list(_flat(values, dims))
+    labels = [", ".join(filter(None, (_label(one, dim) for dim in dims))) for one in flat]
+    if len(flat) > _MOST_LABELS:
+        labels = [""] * len(flat)
+    seen = list(dict.fromkeys(labels))
+    members = []
+    for i, (one, label) in enumerate(zip(flat, labels, strict=True)):
+        shown = label if label not in labels[:i] else ""
+        members.append(_Member(one, shown, *_look(seen.index(label) if label else i, colors)))
+    return members
+
+
+def _flat(values: xr.DataArray, dims: list[str]) -> Iterator[xr.DataArray]:
+    for place in np.ndindex(*(values.sizes[dim] for dim in dims)):
+        yield values.isel(dict(zip(dims, place, strict=True)))
+
+
+def _label(one: xr.DataArray, dim: str) -> str:
+    if dim not in one.coords:
+        return ""
+    value: Any = one[dim].values[()]
+    if dim == "coord":
+        return f"${value}$"
+    latex = one[dim].attrs.get("latex", dim)
+    return f"${latex}$ = {value:g}" if np.issubdtype(type(value), np.number) else str(value)
 
 
 def _look(i: int, colors: Sequence[str]) -> tuple[str, str]:
     return colors[i % len(colors)], DASHES[i // len(colors) % len(DASHES)]
 
 
-def _require_record(run: xr.Dataset) -> None:
-    if "time" not in run.dims:
-        raise ValueError("nothing was recorded; run simulate with record=, for example record=10")
-
-
-def _members(run: xr.Dataset) -> list[tuple[str, xr.Dataset]]:
-    """Each particle of a run with a label made of the numbers that set it apart."""
-    dims = [dim for dim in run.w.dims if dim not in ("time", "coord")]
-    if not dims:
-        return [("", run)]
-    flat = run.stack(member=dims, create_index=False)
-    members = [flat.isel(member=i) for i in range(flat.sizes["member"])]
-    labels = [", ".join(_label(one, str(dim)) for dim in dims) for one in members]
-    if len(members) > _MOST_LABELS:
-        labels = [""] * len(members)
-    return list(zip(labels, members, strict=True))
-
-
-def _label(one: xr.Dataset, dim: str) -> str:
-    if dim not in one.coords:
-        return ""
-    value: Any = one[dim].values[()]
-    latex = one[dim].attrs.get("latex", dim)
-    return f"${latex}$ = {value:g}"
+def _draw_legend(ax: Axes, members: list[_Member], legend: bool) -> None:
+    if legend and any(one.label for one in members):
+        ax.legend()

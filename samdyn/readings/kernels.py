@@ -52,8 +52,13 @@ def folder() -> Path:
 
 def key(source: str) -> str:
     """The name of a kernel: a hash of its source and of what compiles it."""
-    text = "\n".join((VERSION, numba.__version__, source))
+    text = "\n".join((VERSION, numba.__version__, _code(source)))
     return hashlib.sha256(text.encode()).hexdigest()[:20]
+
+
+def _code(source: str) -> str:
+    """A source without its title: two losses of one formula share a kernel."""
+    return source.split("\n", 1)[-1]
 
 
 def load(source: str) -> Callable:
@@ -109,7 +114,7 @@ def _place(name: str, source: str) -> Path:
     """Write the module where it belongs, whole or not at all, unless it is there."""
     target = folder() / f"kernel_{name}.py"
     text = source.replace("cache=CACHE", "cache=True")
-    if not (target.exists() and target.read_text(encoding="utf-8") == text):
+    if not (target.exists() and _code(target.read_text(encoding="utf-8")) == _code(text)):
         target.parent.mkdir(parents=True, exist_ok=True)
         descriptor, temporary = tempfile.mkstemp(dir=target.parent, suffix=".tmp")
         try:

@@ -79,7 +79,15 @@ from numba import njit
 inlined = njit(error_model="numpy", forceinline=True)
 
 
-{functions}@njit(
+{functions}@njit(error_model="numpy")
+def by_itself(row, shared, i, t, until, end, after):
+    """Take one lane from step ``t`` up to its event, or to ``until``."""
+{thresholds}    for u in range(t, until):
+        counting = u >= after
+{by_itself}
+
+
+@njit(
     "void(float64[:, ::1], float64[::1], int64, int64, int64, int64, "
     "int64[::1], float64[:, :, ::1])",
     error_model="numpy",
@@ -132,9 +140,7 @@ def advance(table, shared, first, stop, end, after, times, record):
                         if not alone:
                             for j in range(i, {moving}, {lanes}):
                                 row[j] = saved[j]
-                        for u in range(t, until):
-                            counting = u >= after
-{by_itself}
+                        by_itself(row, shared, i, t, until, end, after)
             t = until
         while k < times.shape[0]:
             record[k, block, :] = row[: record.shape[2]]
@@ -203,7 +209,7 @@ def write(program: Program, layout: Layout, title: str) -> str:
             24,
             [f"row[{_at(i)}] = saved[{_at(i)}] if done else row[{_at(i)}]" for i in range(moving)],
         ),
-        by_itself=_indented(28, _by_itself(program, layout, names)),
+        by_itself=_indented(8, _by_itself(program, layout, names)),
     )
 
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from samdyn.algorithms import Algorithm, Switch
 from samdyn.losses.loss import Loss
+from samdyn.numbers import checked_whole
 from samdyn.program import Program, trace
 from samdyn.words import Point
 
@@ -130,18 +131,36 @@ class Map:
         w : array_like, shape (…, d)
             Initial weights; arrays of hyperparameters broadcast against the leading dimensions.
         steps : int, default 1
+            A `Switch` changes algorithm where it says.
 
         Returns
         -------
         ndarray, shape (…, d)
         """
+        checked_whole("steps", steps, 0)
         w = np.asarray(w, dtype=float)
+        if w.ndim == 0 or w.shape[-1] != self.loss.dimension:
+            raise ValueError(f"w must have shape (…, {self.loss.dimension}), got {w.shape}")
+        reset = isinstance(self.algorithm, Switch) and self.algorithm.momentum == "reset"
+        known = dict(zip(self.coordinates, np.moveaxis(w, -1, 0), strict=True))
+        ends = [first for first, _ in self.phases[1:]]
+        for (first, one), end in zip(self.phases, [*ends, steps], strict=True):
+            fresh = one.start([known[name] for name in self.coordinates])
+            carried = self.coordinates if reset else known
+            z = [
+                known[name] if name in carried else zero
+                for name, zero in zip(one.rows, fresh, strict=True)
+            ]
+            z = one._iterate(z, min(end, steps) - first)
+            known = dict(zip(one.rows, z, strict=True))
+        return np.stack(np.broadcast_arrays(*(known[name] for name in self.coordinates)), axis=-1)
+
+    def _iterate(self, z: list[Any], steps: int) -> list[Any]:
         numbers = [np.asarray(value, float) for value in self.numbers.values()]
         with np.errstate(all="ignore"):
-            z = self.start(np.moveaxis(w, -1, 0))
             for _ in range(steps):
                 z = list(self.program(*z, *numbers))
-        return np.stack(np.broadcast_arrays(*z[: self.loss.dimension]), axis=-1)
+        return z
 
     def descent_gradient(self, w: Any) -> np.ndarray:
         """The gradient that the update uses at ``w``: for SAM, the one at the perturbed point.

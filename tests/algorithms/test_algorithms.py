@@ -236,6 +236,49 @@ def test_a_step_that_forgets_a_vector_is_refused():
         sd.Map(sd.Loss("x**2"), forgetful(lr=0.1)).program  # noqa: B018
 
 
+def _plain(grad, w, *, lr):
+    w - lr * grad(w)
+
+
+def _generous(grad, w, *, lr):
+    return w, w
+
+
+def _scalar(grad, w, *, lr):
+    return w[0] - lr
+
+
+def _in_numpy(grad, w, *, lr):
+    return w - lr * np.sign(grad(w))
+
+
+@pytest.mark.parametrize(
+    ("definition", "message"),
+    [
+        (_plain, "_plain returned None; end it with return w"),
+        (_generous, "_generous returned 2 vectors of a state of 1; end it with return w"),
+        (_scalar, "_scalar returned a Traced where a vector is needed; return vectors"),
+        (_in_numpy, "in _in_numpy: operand 'Point' does not support ufuncs .* samdyn.words"),
+    ],
+)
+def test_a_step_that_cannot_be_read_says_why(definition, message):
+    with pytest.raises(TypeError, match=message):
+        sd.Map(sd.Loss("x**2"), sd.algorithm(definition)(lr=0.1)).program  # noqa: B018
+
+
+def test_a_number_by_position_is_told_of_the_star():
+    @sd.algorithm
+    def starless(grad, w, lr, *, rho=0.0):
+        return w - lr * grad(w)
+
+    refused(TypeError, ["put * before it: def starless(grad, w, *, lr, rho)"], starless, lr=0.1)
+
+
+@pytest.mark.parametrize("value", [3, None, "step", type])
+def test_what_is_no_function_is_no_algorithm(value):
+    refused(TypeError, ["algorithm must be given a function", repr(value)], sd.algorithm, value)
+
+
 # --- on a loss ----------------------------------------------------------------------------
 
 

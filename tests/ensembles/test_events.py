@@ -95,6 +95,18 @@ def test_reasons_carry_cf_flags():
     np.testing.assert_array_equal(run.reason.attrs["flag_values"], range(5))
 
 
+def test_the_numbers_of_a_region_travel_as_data():
+    system = sd.Map(SADDLE, sd.GD(lr=0.1))
+    runs = {
+        level: sd.simulate(system, [0.3, 0.01], 200, record=1, until=sd.Escape(text))
+        for level, text in ((0.5, "y > 0.5 or y < -0.5"), (0.81, "y > 0.81 or y < -0.81"))
+    }
+    assert runs[0.5].kernels == runs[0.81].kernels
+    for level, run in runs.items():
+        assert abs(run.final[1]) > level
+        assert np.all(np.abs(run.w[: int(run.steps), 1]) <= level)
+
+
 def test_thresholds_do_not_change_the_kernel():
     system = sd.Map(SADDLE, sd.GD(lr=0.1))
     near = sd.simulate(system, [0.1, 0.1], 1, until=sd.Escape(center=(0, 0), radius=1.0))

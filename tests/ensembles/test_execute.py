@@ -101,21 +101,21 @@ def test_ctrl_c_stops_a_single_long_run_where_it_is():
 
 
 def test_a_store_takes_up_where_an_interrupted_run_stopped(tmp_path, reference, monkeypatch):
-    from samdyn.ensembles import execute
+    from samdyn.ensembles import chunk as chunks
 
     calls = []
 
-    def counted(chunk, watch=None, folder=None):
+    def counted(chunk, watch, part):
         calls.append(chunk.w.shape[1])
         if len(calls) == 4:
             raise KeyboardInterrupt
-        return run(chunk, watch, folder)
+        return run(chunk, watch, part)
 
-    run = execute.run
-    monkeypatch.setattr(execute, "run", counted)
+    run = chunks._run
+    monkeypatch.setattr(chunks, "_run", counted)
     with pytest.warns(UserWarning, match="interrupted"):
         sd.simulate(SYSTEM, POINTS, chunk=64, threads=1, store=tmp_path, **OPTIONS)
-    kept = len(list(tmp_path.glob("*.npz")))
+    kept = len([path for path in tmp_path.glob("*.npz") if ".part." not in path.name])
     assert kept >= 3
     calls[:] = [0] * 10
     same(sd.simulate(SYSTEM, POINTS, chunk=64, threads=2, store=tmp_path, **OPTIONS), reference)
@@ -123,6 +123,84 @@ def test_a_store_takes_up_where_an_interrupted_run_stopped(tmp_path, reference, 
     calls.clear()
     same(sd.simulate(SYSTEM, POINTS, chunk=64, store=tmp_path, **OPTIONS), reference)
     assert not calls
+
+
+def stop_after(monkeypatch, slices):
+    """A watch that stops a chunk after so many slices, of a few hundred steps each."""
+    from samdyn.ensembles import chunk as chunks
+
+    class Stopping(chunks.Watch):
+        count = 0
+
+        def add(self, steps):
+            super().add(steps)
+            self.count += 1
+            if self.count == slices:
+                self.stopped.set()
+
+    monkeypatch.setattr(chunks, "_SLICE", 0.0)
+    monkeypatch.setattr(chunks, "_STRIDE", 64)
+    return Stopping()
+
+
+@pytest.mark.parametrize("slices", [1, 9, 17, 18, 19, 22])
+def test_a_chunk_goes_on_where_it_was_stopped(slices, tmp_path, monkeypatch):
+    """Also through a switch, between records, and with sums under way."""
+    from samdyn.ensembles.chunk import run
+    from samdyn.ensembles.plan import make_plan
+
+    phases = [(0, sd.GD(lr=0.05, momentum=0.5)), (1100, sd.SAM(lr=0.05, rho=0.1, momentum=0.5))]
+    system = sd.Map(SADDLE, sd.Switch(phases))
+    plan = make_plan(system, POINTS, 1400, 7, OPTIONS["until"], {"q": "x*y"}, 3, True, 300)
+    ((_, _, chunk),) = plan.chunks()
+    whole = run(chunk)
+    stopped = run(chunk, stop_after(monkeypatch, slices), tmp_path)
+    assert not stopped.finished
+    assert len(list(tmp_path.glob("*.part.npz"))) == 1
+    resumed = run(chunk, None, tmp_path)
+    assert resumed.finished
+    for name, value in whole._asdict().items():
+        np.testing.assert_array_equal(getattr(resumed, name), value, err_msg=name)
+    assert [path.name for path in tmp_path.iterdir()] == [f"{chunk.key}.npz"]
+
+
+def test_a_chunk_stopped_before_its_last_look_is_not_finished(tmp_path, monkeypatch):
+    from samdyn.ensembles.chunk import run
+    from samdyn.ensembles.plan import make_plan
+
+    # the first slice ends at the last step, with the last look to come
+    plan = make_plan(SYSTEM, POINTS, 64, [0, 64], (), {}, 0, False, 600)
+    ((_, _, chunk),) = plan.chunks()
+    stopped = run(chunk, stop_after(monkeypatch, 1), tmp_path)
+    assert not stopped.finished
+    assert np.isnan(stopped.record[-1]).all()
+    resumed = run(chunk, None, tmp_path)
+    assert resumed.finished
+    np.testing.assert_array_equal(resumed.record[-1], run(chunk).z)
+
+
+def test_equal_requests_share_a_store_however_they_are_written(tmp_path):
+    variants = [
+        sd.Loss("x**2/2 - y**2/2"),
+        sd.Loss("x**2/2-y**2/2", variables="x y"),
+        sd.Loss("".join(["x**2/2", " - y**2/2"]), variables=["".join(["x"]), "y"]),
+    ]
+    for loss in variants:
+        sd.simulate(sd.Map(loss, sd.GD(lr=0.1)), [0.1, 0.1], 50, store=tmp_path)
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_records_of_one_particle_take_no_more_than_they_are():
+    import tracemalloc
+
+    system = sd.Map(SADDLE, sd.GD(lr=0.05))
+    sd.simulate(system, [0.3, 0.01], 10, record=1)
+    tracemalloc.start()
+    run = sd.simulate(system, [0.3, 0.01], 200_000, record=1)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 80e6  # the result takes 6.4 MB; 64 lanes of it would take 400
+    np.testing.assert_array_equal(run.w[1_011], system.apply([0.3, 0.01], 1_011))
 
 
 def test_a_damaged_store_is_run_again(tmp_path, reference):

@@ -2,9 +2,11 @@ import json
 
 import numpy as np
 import pytest
+import sympy
 import xarray as xr
 
 import samdyn as sd
+from samdyn.ensembles.points import checked_points
 from samdyn.ensembles.recipe import (
     RecipeError,
     build_algorithm,
@@ -121,16 +123,63 @@ REFUSALS = {
     "no formula": ({**GOOD, "loss": {"variables": "x"}}, "needs a formula, or the name"),
     "loss entry": (changed("loss", constant={}), "loss does not know 'constant'"),
     "loss name": ({**GOOD, "loss": {"name": "bale"}}, "beale"),
-    "loss argument": ({**GOOD, "loss": {"name": "beale", "q": 1}}, "unexpected keyword.*'q'"),
+    "loss argument": (
+        {**GOOD, "loss": {"name": "beale", "q": 1}},
+        "does not know 'q'; it takes nothing",
+    ),
     "algorithm": (changed("algorithm", name="ADAM"), "must be one of GD, SAM.*got 'ADAM'"),
-    "hyperparameter": (changed("algorithm", rho=0.1), "GD: .*unexpected keyword argument 'rho'"),
+    "hyperparameter": (
+        changed("algorithm", rho=0.1),
+        "GD does not know 'rho'; it takes lr, momentum",
+    ),
     "spacing": (changed("algorithm", lr={"range": [0, 1]}), r"\{linspace = \[a, b, n\]\}"),
     "event": (changed("simulate", until=[{"event": "Leave"}]), "must be one of Escape.*'Leave'"),
     "event entry": (
         changed("simulate", until=[{"event": "Escape", "radus": 1}]),
-        "Escape: .*'radus'",
+        "Escape does not know 'radus'; it takes region",
     ),
     "points": (changed("simulate", x0={"cube": {}}), "one of grid, uniform, ball"),
+    "typo": (
+        changed("algorithm", name="SAM", roh=0.1),
+        "SAM does not know 'roh'; it takes lr, rho, momentum",
+    ),
+    "learning rate": (
+        {**GOOD, "algorithm": {"name": "GD", "learning_rate": 0.1}},
+        "GD does not know 'learning_rate'; it takes lr",
+    ),
+    "no rho": (changed("algorithm", name="SAM"), "SAM needs an entry rho"),
+    "no rho of USAM": (changed("algorithm", name="USAM"), "USAM needs an entry rho"),
+    "statistics": (changed("simulate", statistics=["x"]), "statistics must be a table"),
+    "constants": (changed("loss", constants=3), "constants must be a table.*got 3"),
+    "variables": (changed("loss", variables=[1, 2]), "a variable must be a text, got 1"),
+    "constant named variables": (
+        changed("loss", constants={"variables": 1}),
+        "loss: .*'variables'",
+    ),
+    "grid list": (changed("simulate", x0={"grid": [1, 2]}), "grid must be a table"),
+    "x0 text": (changed("simulate", x0="abc"), "x0 must be real numbers.*'abc'"),
+    "until text": (changed("simulate", until="x > 1"), "until must be a list"),
+    "until table": (changed("simulate", until={"event": "Converged"}), "until must be a list"),
+    "until entry": (changed("simulate", until=["x > 1"]), "an entry of until must be a table"),
+    "center": (
+        changed("simulate", until=[{"event": "Escape", "center": 0, "radius": 1}]),
+        "center of Escape must be a list",
+    ),
+    "linspace": (changed("algorithm", lr={"linspace": 3}), "linspace must be a list"),
+    "linspace of two": (changed("algorithm", lr={"linspace": [0, 1]}), r"\[first, last, count\]"),
+    "linspace of texts": (changed("algorithm", lr={"linspace": ["a", 1, 3]}), "linspace of lr"),
+    "name": (changed("algorithm", name=["SAM"]), "must be a text, got \\['SAM'\\]"),
+    "phases": (changed("algorithm", name="Switch", phases=3), "phases must be a list"),
+    "phase": (
+        {**GOOD, "algorithm": {"name": "Switch", "phases": [[0, 3]]}},
+        "an algorithm must be a table",
+    ),
+    "no phases": ({**GOOD, "algorithm": {"name": "Switch"}}, "Switch needs an entry phases"),
+    "inner": (
+        {**GOOD, "algorithm": {"name": "Lookahead", "algorithm": 3}},
+        "an algorithm must be a table",
+    ),
+    "ball": (changed("simulate", x0={"ball": {"count": 3}}), "ball needs an entry center"),
     "code": (changed("loss", formula="__import__('os').getcwd()"), "not a known function|contains"),
 }
 
@@ -138,7 +187,7 @@ REFUSALS = {
 @pytest.mark.parametrize("name", REFUSALS)
 def test_bad_recipes_are_refused_in_one_sentence(name):
     recipe, message = REFUSALS[name]
-    with pytest.raises(ValueError, match=message) as caught:
+    with pytest.raises((ValueError, TypeError), match=message) as caught:
         follow(recipe)
     assert "\n" not in str(caught.value)
 
@@ -158,6 +207,107 @@ def test_functions_cannot_be_followed_again():
         sd.rerun(run)
     with pytest.raises(RecipeError, match="no result of simulate"):
         sd.rerun(xr.Dataset())
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [
+        sd.losses.log_cosh().replace(a=[1.0, 2.0]),
+        sd.losses.beale(),
+        sd.losses.rosenbrock(dimension=3, b=10.0),
+        sd.losses.quadratic(eigenvalues=(3.0, -1.0)),
+    ],
+    ids=lambda loss: loss.name,
+)
+def test_losses_of_the_library_run_again_under_their_name(loss, tmp_path):
+    system = sd.Map(loss, sd.GD(lr=1e-3))
+    run = sd.simulate(system, np.full(loss.dimension, 0.5), 5)
+    assert build_loss(describe_loss(loss)).name == loss.name
+    run.to_netcdf(tmp_path / "run.nc", engine="h5netcdf")
+    for file in (tmp_path / "run.nc", str(tmp_path / "run.nc")):
+        again = sd.rerun(file)
+        xr.testing.assert_equal(again, run)
+        assert again.attrs["recipe"] == run.attrs["recipe"]
+        assert again.kernels == run.kernels
+
+
+def test_a_run_again_knows_where_its_points_came_from():
+    run = sd.simulate(SYSTEMS["asam"], sd.ball(5, center=(0, 0), radius=1, seed=7), 5)
+    again = sd.rerun(run)
+    assert json.loads(again.attrs["initial_points"])["seed"] == "7"
+    assert again.attrs["initial_points"] == run.attrs["initial_points"]
+
+
+def test_an_expression_that_is_no_formula_cannot_be_followed_again():
+    x = sympy.Symbol("x")
+    loss = sd.Loss(sympy.Piecewise((x**2, x < 0), (x**4, True)))
+    run = sd.simulate(sd.Map(loss, sd.GD(lr=0.1)), [1.0], 3)
+    with pytest.raises(RecipeError, match="given as a SymPy expression"):
+        sd.rerun(run)
+    with pytest.raises(RecipeError, match="no result of simulate"):
+        sd.rerun(3)
+
+
+def test_names_that_a_recipe_uses_itself():
+    loss = sd.Loss("variable*x**2", variables="x", variable=2.0)
+    run = sd.simulate(sd.Map(loss, sd.GD(lr=0.1)), [1.0], 3, statistics={"variable2": "x"})
+    xr.testing.assert_equal(sd.rerun(run), run)
+
+
+def test_points_over_spaced_values():
+    built = build_points({"grid": {"x": {"geomspace": [0.1, 10, 3]}, "y": [0, 1, 2]}})
+    np.testing.assert_allclose(built.x, [0.1, 1.0, 10.0])
+
+
+POINTS = {
+    "list": (lambda: sd.grid(x=[-1, 1, 5]), r"write \(low, high, count\) as a tuple, or numpy.arr"),
+    "none": (lambda: sd.grid(x=None), "axis x must be a number"),
+    "nan axis": (lambda: sd.grid(x=np.array([0.0, np.nan])), "axis x must be finite"),
+    "nan range": (lambda: sd.grid(x=(0.0, np.inf, 3)), "axis x must be finite"),
+    "center": (lambda: sd.ball(3, center=0, radius=1, seed=0), "center must be a point.*got 0"),
+    "nan": (lambda: sd.ball(3, center=(0, np.nan), radius=1, seed=0), "center must be finite"),
+    "radius": (lambda: sd.ball(3, center=(0, 0), radius="1", seed=0), "radius must be a number"),
+    "names": (
+        lambda: sd.ball(3, center=(0, 0), radius=1, seed=0, names=["x"]),
+        "names must be 2",
+    ),
+    "count": (lambda: sd.ball(0, center=(0, 0), radius=1, seed=0), "count must be a whole"),
+    "part": (lambda: sd.uniform(2.5, seed=0, x=(0, 1)), "count must be a whole.*got 2.5"),
+    "seed": (lambda: sd.uniform(2, seed="a", x=(0, 1)), "seed must be a whole.*got 'a'"),
+    "interval": (lambda: sd.uniform(2, seed=0, x=(-1, 1, 5)), r"interval .* for x, got \(-1, 1, 5"),
+    "no interval": (lambda: sd.uniform(2, seed=0), "needs an interval for each"),
+    "ragged": (lambda: checked_points([[1, 2], [3]], ("x", "y")), "x0 must be real numbers"),
+    "complex": (lambda: checked_points([1j, 2], ("x", "y")), "x0 must be real numbers"),
+    "dict": (lambda: checked_points({"x": 1}, ("x",)), "x0 must be real numbers.*'x': 1"),
+    "string": (lambda: checked_points("1", ("x",)), "x0 must be real numbers.*got '1'"),
+    "no x0": (lambda: checked_points(None, ("x",)), "x0 must be real numbers.*got None"),
+    "texts": (
+        lambda: checked_points(xr.DataArray(["a"], dims="coord"), ("x",)),
+        "x0 must be real numbers",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", POINTS)
+def test_points_are_refused_in_one_sentence(name):
+    make, message = POINTS[name]
+    with pytest.raises((ValueError, TypeError), match=message) as caught:
+        make()
+    assert "\n" not in str(caught.value)
+
+
+def test_numbers_are_points_of_one_variable():
+    assert checked_points(0.5, ("x",)).shape == (1,)
+    assert checked_points([0.5], ("x",)).shape == (1,)
+    points = checked_points([0.5, 1.0, 2.0], ("x",))
+    assert points.dims == ("particle", "coord")
+    np.testing.assert_array_equal(points, [[0.5], [1.0], [2.0]])
+
+
+def test_points_carry_where_they_came_from():
+    points = checked_points(sd.uniform(3, seed=4, x=(0, 1), y=(0, 1)), ("y", "x"))
+    assert points.attrs["seed"] == 4
+    assert checked_points(sd.grid(x=(0, 1, 2)), ("x",)).attrs["distribution"] == "grid"
 
 
 def test_long_arrays_stand_in_the_result_once():

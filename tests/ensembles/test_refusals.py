@@ -15,6 +15,11 @@ def simulate(**given):
     return sd.simulate(**{"system": SYSTEM, "x0": START, "steps": 10, **given})
 
 
+@sd.algorithm
+def two_points(grad, x, w, *, lr):
+    return x - lr * grad(w), x
+
+
 SWEPT = sd.Map(LOSS, sd.SAM(lr=0.1, rho=[0.1, 0.2]))
 PAIRED = sd.Map(LOSS, sd.GD(lr=xr.DataArray([0.1, 0.2, 0.3], dims="particle")))
 DIFFERENT = sd.Switch([(0, sd.GD(lr=[0.1, 0.2])), (5, sd.GD(lr=[0.3, 0.4]))])
@@ -32,6 +37,43 @@ CASES = {
     "grid names": (dict(x0=sd.grid(x=(0, 1, 3))), ValueError, "of length 2"),
     "steps": (dict(steps=-1), ValueError, "steps must be a whole number >= 0, got -1"),
     "steps float": (dict(steps=10.5), ValueError, "steps must be a whole number >= 0, got 10.5"),
+    "after end": (
+        dict(after=11, statistics={"q": "x"}),
+        ValueError,
+        "begin after step 11, but the run ends at 10",
+    ),
+    "steps huge": (dict(steps=10**20), ValueError, "steps must be at most 4611686018427387904"),
+    "statistics": (dict(statistics=["x"]), TypeError, "statistics must map names to formulas"),
+    "state": (dict(state="velocity"), TypeError, "state must be True or False, got 'velocity'"),
+    "until text": (dict(until="x > 1"), TypeError, "until must be events .* got 'x > 1'"),
+    "until class": (dict(until=sd.Escape), TypeError, "until must be events such as"),
+    "executor": (dict(executor=3), TypeError, "executor must be a concurrent.futures.Executor"),
+    "store": (dict(store=3), ValueError, "store must be the path of a folder, got 3"),
+    "store file": (dict(store=__file__), ValueError, "store .* cannot be written: File exists"),
+    "reserved": (
+        dict(system=sd.Map(sd.Loss("steps*x**2 + y**2", "x y", steps=[1.0, 2.0]), sd.GD(lr=0.1))),
+        ValueError,
+        "steps would be a dimension called 'steps', which every result has for something else",
+    ),
+    "along coord": (
+        dict(system=sd.Map(LOSS, sd.GD(lr=xr.DataArray([0.1, 0.2], dims="coord")))),
+        ValueError,
+        "lr would be a dimension called 'coord'",
+    ),
+    "labels": (
+        dict(
+            system=sd.Map(
+                LOSS, sd.GD(lr=xr.DataArray([0.1, 0.2], dims="lr", coords={"lr": [7.0, 8.0]}))
+            )
+        ),
+        ValueError,
+        "lr has other values than the labels of its dimension",
+    ),
+    "vector": (
+        dict(system=sd.Map(LOSS, two_points(lr=1.0)), state=True),
+        ValueError,
+        "a vector of the algorithm is called 'w'",
+    ),
     "after": (dict(after=-2), ValueError, "after must be a whole number >= 0, got -2"),
     "threads": (dict(threads=0), ValueError, "threads must be a whole number >= 1, got 0"),
     "chunk": (dict(chunk=0), ValueError, "chunk must be a whole number >= 1, got 0"),
@@ -69,7 +111,7 @@ CASES = {
     "memory": (
         dict(x0=np.zeros((1000, 2)), steps=10**9, record=1),
         MemoryError,
-        r"takes 2\d{4}\.\d GiB, but .* GiB are free; record fewer steps",
+        r"takes 4\d{4}\.\d GiB, but .* GiB are free; record fewer steps",
     ),
 }
 

@@ -103,6 +103,43 @@ def test_switch_runs_one_phase_after_the_other(keep):
     np.testing.assert_array_equal(run.final_velocity, np.transpose(z[2:]))
 
 
+def test_a_reset_leaves_those_alone_that_have_ended():
+    phases = [(0, sd.GD(lr=0.1, momentum=0.9)), (50, sd.GD(lr=0.1, momentum=0.9))]
+    system = sd.Map(sd.Loss("-x**2/2"), sd.Switch(phases, momentum="reset"))
+    run = sd.simulate(system, [1.0], 60, record=10, until=sd.Escape("x > 2"), state=True)
+    assert int(run.steps) < 50
+    assert run.final_velocity < -1
+    assert (run.velocity[1:] == run.final_velocity).all()
+
+
+@pytest.mark.parametrize("momentum", ["keep", "reset"])
+def test_apply_follows_a_switch(momentum):
+    phases = [
+        (0, sd.GD(lr=0.1, momentum=0.9)),
+        (5, sd.SAM(lr=0.1, rho=0.1, momentum=0.5)),
+        (8, sd.GD(lr=0.1)),
+        (9, sd.GD(lr=0.1, momentum=0.9)),
+    ]
+    system = sd.Map(SADDLE, sd.Switch(phases, momentum=momentum))
+    run = sd.simulate(system, STARTS, 15, record=1)
+    for step in (0, 3, 5, 6, 8, 9, 12, 15):
+        np.testing.assert_array_equal(system.apply(STARTS, step), run.w.sel(time=step))
+
+
+def test_swept_numbers_come_before_the_particles():
+    lr = xr.DataArray([0.05, 0.1, 0.2], dims="particle")
+    run = sd.simulate(sd.Map(SADDLE, sd.SAM(lr=lr, rho=[0.0, 0.1])), STARTS, 5)
+    assert run.final.dims == ("rho", "particle", "coord")
+
+
+def test_variables_called_x0_live_beside_the_initial_points():
+    loss = sd.Loss("x0**2 + x1**2")
+    run = sd.simulate(sd.Map(loss, sd.GD(lr=0.1)), sd.grid(x0=(-1, 1, 3), x1=(0, 1, 2)), 4)
+    assert run.final.dims == ("x0", "x1", "coord")
+    np.testing.assert_allclose(run.final.sel(x0=1.0, x1=1.0), 0.8**4)
+    np.testing.assert_array_equal(run.initial.sel(x0=1.0, x1=1.0), [1.0, 1.0])
+
+
 def test_switch_zeroes_a_velocity_that_a_phase_lacks():
     phases = [
         (0, sd.GD(lr=0.1, momentum=0.9)),

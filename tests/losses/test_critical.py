@@ -165,3 +165,33 @@ def test_the_search_is_deterministic():
 )
 def test_classify(eigenvalues, kind):
     assert classify(np.array(eigenvalues, float)) == kind
+
+
+def test_losses_with_kinks():
+    found = Loss("abs(x**2 - 1) + y**2").critical_points(BOX)
+    assert [0.0, 0.0] in [c.point.tolist() for c in found]
+    (only,) = Loss("max(x, 3*x)*x + min(y, 2)**2 - abs(x)*0.1*x").critical_points(
+        [(-1, 3), (-1, 1)]
+    )
+    np.testing.assert_allclose(only.point, 0, atol=1e-12)
+
+
+def test_where_everything_decays_there_is_no_critical_point():
+    assert Loss("exp(-x) + y**2").critical_points([(-10, 40), (-1, 1)]) == []
+    assert Loss("tanh(x) + y**2").critical_points([(-30, 30), (-1, 1)]) == []
+
+
+def test_a_constant_may_have_a_name_of_the_generated_code():
+    for name in ("mpf", "mpmath", "exp1"):
+        loss = Loss(f"{name}*(x - 1)**2", variables="x", **{name: 2.0})
+        assert [c.point[0] for c in loss.critical_points([(-2, 2)])] == [1.0]
+        assert loss.check().ok
+
+
+def test_few_starts_and_endless_boxes_are_refused():
+    loss = losses.booth()
+    for starts in (0, -3, 1.5):
+        with pytest.raises(ValueError, match="starts must be a whole number >= 1"):
+            loss.critical_points(starts=starts)
+    with pytest.raises(ValueError, match="box must be finite"):
+        loss.critical_points([(-np.inf, 1), (0, 1)])

@@ -57,9 +57,21 @@ REFUSED = {
     "(" * 500 + "x" + ")" * 500: "does not parse|nested too deeply",
     "-" * 9000 + "x": "nested too deeply",
     "+".join(["x"] * 5000): "nested too deeply",
-    "x" * 20_001: "has 20001 characters; at most 20000 are read",
+    "x" * 200_001: "has 200001 characters; at most 200000 are read",
+    "(((((3*x)**64)**64)**64)**64)**64": "a power of a number this long is not read",
+    "((2**(1/2)*x)**64 * 7**40*x)**64": "a power of a number this long is not read",
+    "((x**64)**64)**64": "powers of powers multiply to more than 4096; write a smaller exponent",
+    "max("
+    + ",".join(f"x{i}" for i in range(17))
+    + ")": "max of 17 numbers is not read; at most 16",
+    "*".join(f"x{i}" for i in range(101)): "a product of 101 factors; at most 100 are read",
+    "x < 1 and y < 1e5 +": "invalid syntax$",
+    "2 x": r"for a product write 2\*x$",
+    "x y": r"where a product is meant write \*$",
+    "x(y + 1)": r"\(a product is written x\*\(…\)\)",
+    "lambda*x": "lambda is a word of Python and no name, choose another",
     "x + (y": "does not parse at character 5: '\\(' was never closed",
-    "2x": "does not parse at character 1: invalid decimal literal",
+    "2x": r"does not parse at character 1: invalid decimal literal; for a product write 2\*x",
     "x +": "does not parse at character",
     "x = 1": "does not parse at character 3",
     "x; y": "does not parse",
@@ -69,7 +81,7 @@ REFUSED = {
     "1and x": "does not parse",
     "x²": "invalid character '²'",
     "x − y": "invalid character '−'",
-    "π*x": "name 'π' must be letters, digits and _",
+    "π*x": "name 'π' must be letters, digits and _, all ASCII",
     "sin": r"sin is a function; write sin\(…\)",
     "sin*x": r"sin is a function; write sin\(…\)",
     "sin(x, y)": r"sin takes one, as in sin\(x\)",
@@ -136,6 +148,18 @@ def test_refusals_are_one_line_unless_the_formula_is_not():
 )
 def test_read(text, expected):
     assert parse(text) == expected
+
+
+def test_long_sums_are_read():
+    terms = [f"{i}.5*x{i}**2" for i in range(1000)]
+    formula = parse(" + ".join(terms))
+    assert formula == sympy.Add(*map(parse, terms))
+    assert parse("x - y - (x + y) - 2*(y - x)/4*2") == x - 3 * y
+
+
+def test_powers_of_powers_within_bounds_are_read():
+    assert parse("((3*x)**8)**8") == 3**64 * x**64
+    assert parse("(0.123*x)**-64") == (sympy.Rational(123, 1000) * x) ** -64
 
 
 def test_every_function_is_read():

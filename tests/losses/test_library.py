@@ -164,3 +164,9 @@ def test_models_are_the_mean_over_their_samples():
     a, b = np.array([0.3, -0.2]), np.array([0.9, 0.4])
     error = np.eye(2) - np.outer(b, a)
     assert auto.value([*a, *b]) == pytest.approx(np.trace(error @ np.diag([2, 1]) @ error.T) / 2)
+
+
+def test_an_unknown_loss_is_met_with_the_nearest_names():
+    with pytest.raises(AttributeError, match="losses has no 'beal'; did you mean beale"):
+        losses.beal  # noqa: B018
+    assert not hasattr(losses, "__path_to_nowhere__")

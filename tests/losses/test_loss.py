@@ -10,6 +10,7 @@ from scipy.optimize import rosen, rosen_der, rosen_hess
 
 from samdyn import losses, words
 from samdyn.losses import FormulaError, Loss
+from samdyn.program import DefinitionError
 from samdyn.words import Point
 
 BEALE = losses.beale()
@@ -251,3 +252,82 @@ def test_a_loss_can_be_pickled():
         p = np.full(loss.dimension, 0.3)
         assert twin.value(p) == loss.value(p)
         assert twin.known == loss.known
+
+
+@pytest.mark.parametrize(
+    "formula", ["abs(log(x))", "abs(sqrt(x) - 2)", "abs(x**0.3)", "abs(abs(log(x))*sqrt(x) - 1)"]
+)
+def test_derivatives_of_absolute_values_of_what_may_be_complex(formula):
+    assert Loss(formula).check([[0.7], [2.0]]).ok
+
+
+def test_signs_and_kinks_are_differentiated_almost_everywhere():
+    loss = Loss("sign(log(x))*x + max(log(x), y)**2", variables="x y")
+    np.testing.assert_array_equal(loss.grad([0.5, 3.0]), [-1, 6])
+    np.testing.assert_array_equal(loss.hessian([0.5, 3.0]), [[0, 0], [0, 2]])
+    assert np.isfinite(loss.third([0.5, 3.0], [1, 1], [1, 1])).all()
+
+
+_X = sympy.Symbol("x")
+
+
+@pytest.mark.parametrize(
+    ("expression", "name"),
+    [
+        (sympy.erf(_X), "erf"),
+        (sympy.Function("f")(_X), "f"),
+        (sympy.I * _X, "ImaginaryUnit"),
+        (sympy.Derivative(sympy.Function("f")(_X), _X), "Derivative"),
+        (sympy.oo * _X, "Infinity"),
+    ],
+)
+def test_sympy_functions_without_a_word_are_refused(expression, name):
+    with pytest.raises(FormulaError, match=f"{name} has no counterpart .* known are sqrt, exp"):
+        Loss(expression)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: Loss("x**2", A=1.0),
+        lambda: Loss("x**2", variables="x y", A=1.0),
+        lambda: Loss(_X**2, A=1.0),
+        lambda: Loss(lambda w, A: w[0] ** 2, variables="x", A=1.0),
+    ],
+)
+def test_a_constant_that_does_not_occur_is_refused(make):
+    with pytest.raises(FormulaError, match="constant A does not occur .* whose names are x"):
+        make()
+
+
+def test_a_constant_that_cancels_does_occur():
+    assert Loss("a*x - a*x + x**2", a=1.0).grad([1.0]) == 2.0
+
+
+def test_a_long_sum():
+    loss = losses.quadratic((1.0,) * 400)
+    assert loss.dimension == 400
+    assert loss.value(np.ones(400)) == 200.0
+
+
+@pytest.mark.parametrize(
+    ("definition", "message"),
+    [
+        (lambda w: np.sqrt(w[0]), "in <lambda>: operand 'Traced' does not support ufuncs"),
+        (lambda w: w.sum(), "'Point' object has no attribute 'sum'"),
+        (lambda w: w[3], "tuple index out of range"),
+        (lambda w: w[0] % 2, "unsupported operand"),
+        (lambda w: w + Point([1.0]), "as many components as each other"),
+    ],
+)
+def test_errors_in_a_definition_say_what_to_use(definition, message):
+    with pytest.raises(DefinitionError, match=message + ".* the words of samdyn.words") as refusal:
+        Loss(definition, variables="x y")
+    assert "\n" not in str(refusal.value)
+
+
+def test_variables_may_be_separated_by_commas():
+    assert Loss("x*y", variables="x, y").variables == ("x", "y")
+    for variables in (3, [1, 2]):
+        with pytest.raises(TypeError, match="variables must be names such as 'x y'"):
+            Loss("x*y", variables=variables)
