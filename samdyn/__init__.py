@@ -15,6 +15,7 @@ Examples
 
 from __future__ import annotations
 
+import difflib
 import importlib
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
         Switch,
         algorithm,
     )
+    from samdyn.analysis.alignment import alignment
     from samdyn.ensembles.events import Converged, Diverged, Escape
     from samdyn.ensembles.points import ball, grid, uniform
     from samdyn.ensembles.run import rerun, simulate
@@ -47,6 +49,7 @@ _HOME = {
     "Lookahead": "samdyn.algorithms",
     "Switch": "samdyn.algorithms",
     "algorithm": "samdyn.algorithms",
+    "alignment": "samdyn.analysis.alignment",
     "Loss": "samdyn.losses.loss",
     "Converged": "samdyn.ensembles.events",
     "Diverged": "samdyn.ensembles.events",
@@ -75,6 +78,7 @@ __all__ = [
     "Switch",
     "__version__",
     "algorithm",
+    "alignment",
     "ball",
     "grid",
     "losses",
@@ -90,11 +94,14 @@ def __getattr__(name: str) -> Any:
     if name in _MODULES:
         return importlib.import_module(f"samdyn.{name}")
     if name not in _HOME:
-        raise AttributeError(f"module 'samdyn' has no attribute {name!r}")
+        folded = {known.casefold(): known for known in __all__}
+        near = difflib.get_close_matches(name.casefold(), folded, cutoff=0.5)
+        hint = f"; did you mean {' or '.join(folded[one] for one in near)}?" if near else ""
+        raise AttributeError(f"module 'samdyn' has no attribute {name!r}{hint}")
     value = getattr(importlib.import_module(_HOME[name]), name)
     globals()[name] = value
     return value
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted(__all__)

@@ -132,6 +132,8 @@ def build_event(recipe: Mapping[str, Any]) -> Event:
         raise RecipeError(f"event must be one of {', '.join(EVENTS)}, got {name!r}")
     for entry in {"center", "box"} & set(recipe):
         expect_list(f"{entry} of {name}", recipe[entry])
+    for interval in recipe.get("box", ()):
+        expect_list(f"an interval in box of {name}", interval)
     return _call(EVENTS[name], name, **recipe)
 
 

@@ -181,7 +181,12 @@ def rerun(run: xr.Dataset | str | Path, **options: Any) -> xr.Dataset:
     True
     """
     if isinstance(run, str | Path):
-        run = xr.load_dataset(run, engine="h5netcdf")
+        if not Path(run).is_file():
+            raise RecipeError(f"there is no file {str(run)!r} to run again")
+        try:
+            run = xr.load_dataset(run, engine="h5netcdf")
+        except OSError:
+            raise RecipeError(f"{str(run)!r} is no netCDF file that simulate gave") from None
     if not isinstance(run, xr.Dataset) or "recipe" not in run.attrs:
         raise RecipeError("run has no attribute 'recipe': it is no result of simulate")
     written = json.loads(run.attrs["recipe"])

@@ -71,6 +71,17 @@ def differentiate(expression: sympy.Expr, x: sympy.Symbol) -> sympy.Expr:
 
     SymPy's own derivative of ``abs(log(x))`` allows for a complex logarithm and stays unevaluated.
     """
+    terms = [term for term in sympy.Add.make_args(expression) if x in _names(term)]
+    return sympy.Add(*(_slope(term, x) for term in terms))
+
+
+@lru_cache(maxsize=4096)
+def _names(term: sympy.Expr) -> set[sympy.Basic]:
+    """The symbols of a term: a long sum asks for those of each term once a variable."""
+    return term.free_symbols
+
+
+def _slope(expression: sympy.Expr, x: sympy.Symbol) -> sympy.Expr:
     if not expression.has(sympy.Abs, sympy.sign, sympy.Heaviside, sympy.Min, sympy.Max):
         return sympy.diff(expression, x)
     real = expression.replace(sympy.Abs, _Absolute).replace(sympy.sign, _Sign)

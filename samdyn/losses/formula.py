@@ -17,6 +17,8 @@ from samdyn.symbols import evaluate, symbols
 _LONGEST = 200_000
 _MOST_FACTORS = 100
 _MOST_CHOICES = 16
+_MOST_COMPARED = 256
+_MOST_WITHIN = 5
 _LARGEST_EXPONENT = 64
 _LARGEST_NESTED = 64**2
 _MOST_BITS = 2**15
@@ -131,6 +133,7 @@ def _read(text: str) -> sympy.Basic:
             warnings.simplefilter("error", SyntaxWarning)  # "1and x"
             warnings.simplefilter("error", DeprecationWarning)
             tree = ast.parse(text.strip(), mode="eval")
+        _check_work(tree)
         return _finite(_convert(tree.body, text), text)
     except SyntaxError as error:
         raise FormulaError(
@@ -144,6 +147,17 @@ def _read(text: str) -> sympy.Basic:
         raise FormulaError(f"formula {text!r} does not parse: {error}") from None
 
 
+def _check_work(tree: ast.AST) -> None:
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    count = sum(
+        len(call.args) for call in calls if getattr(call.func, "id", None) in ("min", "max")
+    )
+    if count > _MOST_COMPARED:
+        raise FormulaError(
+            f"formula has {count} numbers in min and max; at most {_MOST_COMPARED} are read"
+        )
+
+
 def _hint(text: str) -> str:
     """What a formula that Python cannot parse may have meant."""
     words = re.findall(r"[^\W\d]\w*", text)
@@ -151,7 +165,7 @@ def _hint(text: str) -> str:
     if taken:
         return f"; {taken[0]} is a word of Python and no name, choose another"
     text = re.sub(r"\b(and|or|not)\b", "<", text)
-    product = re.search(r"(?<![\w.])(\d+\.?\d*)\s*(?![eE][-+\d])([^\W\d]\w*)", text)
+    product = re.search(r"(?<![\w.])(\d+(?:\.\d*)?)\s*(?![eE][-+\d])([^\W\d]\w*)", text)
     if product:
         return f"; for a product write {product[1]}*{product[2]}"
     beside = re.search(r"[\w)]\s+[\w(]", text)
@@ -302,12 +316,26 @@ def _call(node: ast.Call, text: str) -> sympy.Expr:
     if node.keywords or (len(node.args) < 2 if several else len(node.args) != 1):
         wanted = f"two or more numbers, as in {name}(x, 1)" if several else f"one, as in {name}(x)"
         raise FormulaError(f"formula {text!r}: {name} takes {wanted}")
-    if len(node.args) > _MOST_CHOICES:  # SymPy compares every two of them
+    values = [_expression(argument, text) for argument in node.args]
+    if several:
+        _check_choices(name, values, text)
+    return FUNCTIONS[name](*values)
+
+
+def _check_choices(name: str, values: list[sympy.Expr], text: str) -> None:
+    """SymPy compares every two arguments, and those of a min within a max as well."""
+    count = sum(len(v.args) if isinstance(v, sympy.Min | sympy.Max) else 1 for v in values)
+    if count > _MOST_CHOICES:
         raise FormulaError(
-            f"formula {text!r}: {name} of {len(node.args)} numbers is not read; at most "
+            f"formula {text!r}: {name} of {count} numbers is not read; at most "
             f"{_MOST_CHOICES} may stand in one {name}"
         )
-    return FUNCTIONS[name](*(_expression(argument, text) for argument in node.args))
+    within = sum(len(value.atoms(sympy.Min, sympy.Max)) for value in values)
+    if within > _MOST_WITHIN:  # each level of them takes SymPy three times as long
+        raise FormulaError(
+            f"formula {text!r}: a {name} with {within} min or max within it is not read; at most "
+            f"{_MOST_WITHIN} are"
+        )
 
 
 def _compare(node: ast.Compare, text: str) -> sympy.Basic:

@@ -149,7 +149,9 @@ def _run(name: str, path: Path | None, text: str) -> ModuleType:
 @contextmanager
 def _patience() -> Iterator[None]:
     """Say that compilation is under way if it takes more than a second."""
-    message = "samdyn: compiling a kernel (once on this machine for this loss and algorithm) …"
+    message = (
+        "samdyn: compiling a kernel, once on this machine for this loss, algorithm and events …"
+    )
     timer = threading.Timer(_SLOW, lambda: print(message, file=sys.stderr, flush=True))
     timer.daemon = True
     timer.start()

@@ -165,6 +165,10 @@ REFUSALS = {
         changed("simulate", until=[{"event": "Escape", "center": 0, "radius": 1}]),
         "center of Escape must be a list",
     ),
+    "box": (
+        changed("simulate", until=[{"event": "Escape", "box": [1, 2]}]),
+        "an interval in box of Escape must be a list",
+    ),
     "linspace": (changed("algorithm", lr={"linspace": 3}), "linspace must be a list"),
     "linspace of two": (changed("algorithm", lr={"linspace": [0, 1]}), r"\[first, last, count\]"),
     "linspace of texts": (changed("algorithm", lr={"linspace": ["a", 1, 3]}), "linspace of lr"),
@@ -246,6 +250,14 @@ def test_an_expression_that_is_no_formula_cannot_be_followed_again():
         sd.rerun(run)
     with pytest.raises(RecipeError, match="no result of simulate"):
         sd.rerun(3)
+
+
+def test_files_that_hold_no_run(tmp_path):
+    with pytest.raises(RecipeError, match="there is no file"):
+        sd.rerun(tmp_path / "run.nc")
+    (tmp_path / "run.nc").write_text("text")
+    with pytest.raises(RecipeError, match="is no netCDF file"):
+        sd.rerun(str(tmp_path / "run.nc"))
 
 
 def test_names_that_a_recipe_uses_itself():

@@ -174,5 +174,5 @@ def test_map_refuses():
 
 
 def test_unknown_names_of_the_package():
-    with pytest.raises(AttributeError, match="no attribute 'simulat'"):
+    with pytest.raises(AttributeError, match="no attribute 'simulat'; did you mean simulate"):
         sd.simulat  # noqa: B018

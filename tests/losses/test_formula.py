@@ -59,7 +59,11 @@ REFUSED = {
     "+".join(["x"] * 5000): "nested too deeply",
     "x" * 200_001: "has 200001 characters; at most 200000 are read",
     "(((((3*x)**64)**64)**64)**64)**64": "a power of a number this long is not read",
-    "((2**(1/2)*x)**64 * 7**40*x)**64": "a power of a number this long is not read",
+    "((2**(1/2)*x)**60 * 7**40*x)**64": "not a finite real number .it gives a very large number",
+    "max(" + ",".join(f"max(x{i}, y{i})" for i in range(9)) + ")": "max of 18 numbers is not read",
+    "+".join(["max(x, y)"] * 129): "formula has 258 numbers in min and max; at most 256 are read",
+    "max(y, 2*" * 9 + "x" + ")" * 9: "a max with 6 min or max within it is not read; at most 5",
+    "1" * 100_000 + " +": "does not parse",
     "((x**64)**64)**64": "powers of powers multiply to more than 4096; write a smaller exponent",
     "max("
     + ",".join(f"x{i}" for i in range(17))

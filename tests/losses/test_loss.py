@@ -308,6 +308,7 @@ def test_a_long_sum():
     loss = losses.quadratic((1.0,) * 400)
     assert loss.dimension == 400
     assert loss.value(np.ones(400)) == 200.0
+    np.testing.assert_array_equal(loss.grad(np.ones(400)), np.ones(400))
 
 
 @pytest.mark.parametrize(
