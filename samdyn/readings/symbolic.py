@@ -8,6 +8,7 @@ import sympy
 
 from samdyn.algorithms import Switch
 from samdyn.algorithms.base import Oracle
+from samdyn.losses.derivatives import differentiate
 from samdyn.losses.loss import Loss
 from samdyn.symbols import symbols
 from samdyn.systems.map import Map
@@ -59,5 +60,5 @@ def _exact(loss: Loss) -> Oracle:
     if loss.written_grad:
         return lambda p: loss.gradient_at(p, constants)
     w = symbols(loss.variables)
-    slopes = [sympy.diff(loss.expression, x) for x in w]
+    slopes = [differentiate(loss.expression, x) for x in w]
     return lambda p: Point(slope.xreplace(dict(zip(w, p, strict=True))) for slope in slopes)
