@@ -9,7 +9,8 @@ from typing import Any
 import sympy
 
 from samdyn import words
-from samdyn.program import Program, integer_power, trace
+from samdyn.program import Program, integer_power
+from samdyn.tracer import trace
 
 _FUNCTIONS: dict[type, Any] = {
     sympy.exp: words.exp,

@@ -8,17 +8,9 @@ import pytest
 import sympy
 
 from samdyn import words
-from samdyn.program import (
-    OPERATIONS,
-    TRANSCENDENTAL,
-    DefinitionError,
-    Line,
-    Program,
-    explained,
-    integer_power,
-    trace,
-)
+from samdyn.program import OPERATIONS, TRANSCENDENTAL, Line, Program, integer_power
 from samdyn.symbols import compile_expressions, evaluate, symbols
+from samdyn.tracer import DefinitionError, explained, trace
 from samdyn.words import Point, unit, where
 
 for _name in ("sqrt", "exp", "log", "sin", "tanh", "sign"):

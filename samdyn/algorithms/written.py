@@ -10,7 +10,7 @@ from types import SimpleNamespace
 
 from samdyn.algorithms.base import Algorithm, Oracle, State
 from samdyn.numbers import Number, checked_number
-from samdyn.program import DefinitionError, explained
+from samdyn.tracer import DefinitionError, explained
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,9 +9,10 @@ import numpy as np
 import sympy
 
 from samdyn.ensembles.events import Event, Moment
-from samdyn.program import Program, trace
+from samdyn.program import Program
 from samdyn.readings.writer import Layout, write
 from samdyn.systems.map import Map
+from samdyn.tracer import trace
 from samdyn.words import Point, maximum, minimum
 
 SUMS = {"mean": 0.0, "scatter": 0.0, "min": np.inf, "max": -np.inf}

@@ -15,8 +15,9 @@ from samdyn.losses.derivatives import derivative, upper
 from samdyn.losses.formula import FUNCTIONS, FormulaError, check_name, parse, written
 from samdyn.losses.names import check_constants, realised, variable_names
 from samdyn.numbers import Number, checked_number
-from samdyn.program import Program, explained, trace
+from samdyn.program import Program
 from samdyn.symbols import symbols
+from samdyn.tracer import explained, trace
 from samdyn.words import Point
 
 

@@ -14,7 +14,8 @@ import numpy as np
 from samdyn.algorithms import Algorithm, Switch
 from samdyn.losses.loss import Loss
 from samdyn.numbers import checked_whole
-from samdyn.program import Program, trace
+from samdyn.program import Program
+from samdyn.tracer import trace
 from samdyn.words import Point
 
 

@@ -10,7 +10,7 @@ from scipy.optimize import rosen, rosen_der, rosen_hess
 
 from samdyn import losses, words
 from samdyn.losses import FormulaError, Loss
-from samdyn.program import DefinitionError
+from samdyn.tracer import DefinitionError
 from samdyn.words import Point
 
 BEALE = losses.beale()
