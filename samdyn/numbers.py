@@ -54,6 +54,12 @@ def checked_number(
     return value
 
 
+def check_positive(**numbers: Number) -> None:
+    """Refuse, by name, numbers that are not above 0; see `checked_number`."""
+    for name, value in numbers.items():
+        checked_number(name, value, above=0.0)
+
+
 def checked_whole(name: str, value: Any, smallest: int) -> int:
     """Return a whole number not below ``smallest``, or refuse it in one sentence."""
     if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < smallest:

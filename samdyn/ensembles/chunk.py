@@ -154,7 +154,8 @@ def run(chunk: Chunk, watch: Watch | None = None, folder: Path | None = None) ->
     was.
     """
     watch = watch or Watch()
-    whole, part = (folder and folder / f"{chunk.key}.{kind}npz" for kind in ("", "part."))
+    whole = folder / f"{chunk.key}.npz" if folder else None
+    part = whole.with_suffix(".part.npz") if whole else None
     kept = store.load(whole)
     if kept is not None:
         watch.add(chunk.steps * chunk.w.shape[1])

@@ -6,7 +6,7 @@ from itertools import pairwise, product
 from math import acos, cos, pi, sqrt
 
 from samdyn.losses.loss import Loss
-from samdyn.numbers import Number, checked_number
+from samdyn.numbers import Number, check_positive
 
 
 def beale() -> Loss:
@@ -50,7 +50,7 @@ def rosenbrock(dimension: int = 2, b: Number = 100.0) -> Loss:
     Source: Rosenbrock, The Computer Journal 3, 175 (1960).
     """
     _whole(dimension, 2)
-    checked_number("b", b, above=0.0)
+    check_positive(b=b)
     names = [f"x{i + 1}" for i in range(dimension)]
     formula = " + ".join(f"b*({after} - {x}**2)**2 + (1 - {x})**2" for x, after in pairwise(names))
     return Loss(formula, variables=names, b=b).described(
@@ -180,7 +180,7 @@ def rastrigin(dimension: int = 2, amplitude: Number = 10.0) -> Loss:
     Source: Rastrigin, Systems of Extremal Control (1974).
     """
     _whole(dimension, 1)
-    checked_number("amplitude", amplitude, above=0.0)
+    check_positive(amplitude=amplitude)
     formula = " + ".join(f"{x}**2 + amplitude*(1 - cos(2*pi*{x}))" for x in _names(dimension))
     return Loss(formula, variables=_names(dimension), amplitude=amplitude).described(
         "rastrigin",

@@ -9,7 +9,7 @@ from __future__ import annotations
 from math import sqrt
 
 from samdyn.losses.loss import Loss
-from samdyn.numbers import Number, checked_number
+from samdyn.numbers import Number, check_positive
 
 
 def scalar_factorization(target: Number = 1.0, scale: Number = 1.0) -> Loss:
@@ -35,7 +35,7 @@ def scalar_factorization(target: Number = 1.0, scale: Number = 1.0) -> Loss:
     array([[2., 2.],
            [2., 2.]])
     """
-    checked_number("scale", scale, above=0.0)
+    check_positive(scale=scale)
 
     def known(target: float, scale: float) -> list:
         if target <= 0:

@@ -13,7 +13,7 @@ import numpy as np
 
 from samdyn.losses.critical import classify
 from samdyn.losses.loss import Loss
-from samdyn.numbers import Number, checked_number
+from samdyn.numbers import Number, check_positive
 
 _OWN_DATA = "the data are a choice made here"
 
@@ -70,8 +70,7 @@ def linear_autoencoder(variance1: Number = 2.0, variance2: Number = 1.0) -> Loss
     -----
     Source: after Monzio Compagnoni et al., arXiv 2301.08203; the variances are chosen here.
     """
-    for name, value in (("variance1", variance1), ("variance2", variance2)):
-        checked_number(name, value, above=0.0)
+    check_positive(variance1=variance1, variance2=variance2)
     return Loss(
         "(variance1*((1 - a1*b1)**2 + (a1*b2)**2) + variance2*((1 - a2*b2)**2 + (a2*b1)**2))/2",
         variables="a1 a2 b1 b2",

@@ -10,7 +10,7 @@ import numpy as np
 
 from samdyn.losses.critical import classify
 from samdyn.losses.loss import Loss
-from samdyn.numbers import Number, checked_number
+from samdyn.numbers import Number, check_positive
 
 
 def quadratic(eigenvalues: Sequence[Number] = (1.0, 0.1)) -> Loss:
@@ -89,7 +89,7 @@ def quartic_saddle(a: Number = 1.0, b: Number = 1.0, c: Number = 1.0) -> Loss:
     >>> float(quartic_saddle().value([0.0, 1.0]))
     -0.25
     """
-    _positive(a=a, b=b, c=c)
+    check_positive(a=a, b=b, c=c)
     return Loss("a*x**2/2 - b*y**2/2 + c*y**4/4", variables="x y", a=a, b=b, c=c).described(
         "quartic_saddle",
         "standard",
@@ -167,7 +167,7 @@ def double_well(a: Number = 1.0, b: Number = 1.0, tilt: Number = 0.0) -> Loss:
     >>> [c.kind for c in double_well(tilt=0.1).critical_points()]
     ['minimum', 'minimum', 'maximum']
     """
-    _positive(a=a, b=b)
+    check_positive(a=a, b=b)
     formula = "-a*x**2/2 + b*x**4/4 + tilt*x"
     return Loss(formula, variables="x", a=a, b=b, tilt=tilt).described(
         "double_well", "Kramers, Physica 7, 284 (1940)", [(-2, 2)], _double_well_points
@@ -198,7 +198,7 @@ def symmetric_wells(b: Number = 1.0) -> Loss:
     >>> float(symmetric_wells().value([0.0, 0.0]))
     0.25
     """
-    _positive(b=b)
+    check_positive(b=b)
     return Loss("(x**2 - 1)**2/4 + b*y**2/2", variables="x y", b=b).described(
         "symmetric_wells",
         "standard",
@@ -215,11 +215,6 @@ def monkey_saddle() -> Loss:
     return Loss("x**3 - 3*x*y**2").described(
         "monkey_saddle", "standard", [(-1, 1), (-1, 1)], [((0, 0), "degenerate")]
     )
-
-
-def _positive(**numbers: Number) -> None:
-    for name, value in numbers.items():
-        checked_number(name, value, above=0.0)
 
 
 def _bowl(eigenvalues: Sequence[Number]) -> tuple[str, list[str], dict[str, Number]]:
@@ -242,7 +237,7 @@ def _quadratic(eigenvalues: Sequence[Number], name: str, source: str) -> Loss:
 
 
 def _quartic(eigenvalues: Sequence[Number], quartic: Number, name: str, source: str) -> Loss:
-    _positive(quartic=quartic)
+    check_positive(quartic=quartic)
     formula, variables, constants = _bowl(eigenvalues)
     formula += "".join(f" + quartic*{x}**4" for x in variables)
 

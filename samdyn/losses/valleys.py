@@ -9,7 +9,7 @@ import numpy as np
 
 from samdyn import words
 from samdyn.losses.loss import Loss
-from samdyn.numbers import Number, checked_number
+from samdyn.numbers import Number, check_positive
 from samdyn.words import Point
 
 _SUB_QUADRATIC = "a sub-quadratic valley of Zhou et al., arXiv 2410.10373, Proposition 4.1"
@@ -27,7 +27,7 @@ def log_cosh(a: Number = 1.0) -> Loss:
     -----
     Source: a sub-quadratic valley of Zhou et al., arXiv 2410.10373, Proposition 4.1.
     """
-    checked_number("a", a, above=0.0)
+    check_positive(a=a)
     # differentiating the value would give sinh/cosh, which overflows where tanh does not
     return Loss(_log_cosh_value, variables="x", grad=_log_cosh_slope, a=a).described(
         "log_cosh", _SUB_QUADRATIC, [(-4, 4)], [((0,), "minimum")]
@@ -88,7 +88,7 @@ def tanh_squared(a: Number = 1.0) -> Loss:
 
 
 def _valley(name: str, formula: str, a: Number) -> Loss:
-    checked_number("a", a, above=0.0)
+    check_positive(a=a)
     return Loss(formula, variables="x", a=a).described(
         name, _SUB_QUADRATIC, [(-4, 4)], [((0,), "minimum")]
     )
@@ -128,8 +128,7 @@ def two_parabolas(a1: Number = 2.0, a2: Number = 1.0, b1: Number = 1.0, b2: Numb
     Source: chosen here to show what Si and Yun, arXiv 2306.09850, prove of stochastic SAM on
     strongly convex losses. This is the full loss.
     """
-    for name, value in (("a1", a1), ("a2", a2)):
-        checked_number(name, value, above=0.0)
+    check_positive(a1=a1, a2=a2)
     formula = "(a1*(x - b1)**2/2 + a2*(x + b2)**2/2)/2"
     return Loss(formula, variables="x", a1=a1, a2=a2, b1=b1, b2=b2).described(
         "two_parabolas",
@@ -156,8 +155,7 @@ def rotated_bowls(sharp: Number = 2.0, flat: Number = 0.5, angle: Number = pi / 
     Source: Wen, Ma and Li, arXiv 2211.05729, Example 5.8, with matrices chosen here. This is
     the full loss.
     """
-    for name, value in (("sharp", sharp), ("flat", flat)):
-        checked_number(name, value, above=0.0)
+    check_positive(sharp=sharp, flat=flat)
     formula = (
         "(sharp*x**2/2 + flat*y**2/2"
         " + sharp*(cos(angle)*x + sin(angle)*y)**2/2"
@@ -202,8 +200,7 @@ def gaussian_wells(
         "sharp_depth": sharp_depth,
         "sharp_width": sharp_width,
     }
-    for name, value in numbers.items():
-        checked_number(name, value, above=0.0)
+    check_positive(**numbers)
     formula = (
         "-flat_depth*exp(-((x + 1)**2 + y**2)/(2*flat_width**2))"
         " - sharp_depth*exp(-((x - 1)**2 + y**2)/(2*sharp_width**2))"

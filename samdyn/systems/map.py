@@ -144,8 +144,9 @@ class Map:
             raise ValueError(f"w must have shape (…, {self.loss.dimension}), got {w.shape}")
         reset = isinstance(self.algorithm, Switch) and self.algorithm.momentum == "reset"
         known = dict(zip(self.coordinates, np.moveaxis(w, -1, 0), strict=True))
-        ends = [first for first, _ in self.phases[1:]]
-        for (first, one), end in zip(self.phases, [*ends, steps], strict=True):
+        phases = self.phases
+        ends = [first for first, _ in phases[1:]]
+        for (first, one), end in zip(phases, [*ends, steps], strict=True):
             fresh = one.start([known[name] for name in self.coordinates])
             carried = self.coordinates if reset else known
             z = [
