@@ -10,7 +10,7 @@ Examples
 >>> loss = sd.Loss("x**2/2 - y**2/2 + y**4/4")
 >>> run = sd.simulate(sd.Map(loss, sd.SAM(lr=0.05, rho=0.1)), x0=[0.3, 0.01], steps=100)
 >>> str(run.reason.attrs["flag_meanings"])
-'running escaped converged diverged interrupted'
+'running escaped converged diverged interrupted reached'
 """
 
 from __future__ import annotations
@@ -34,11 +34,14 @@ if TYPE_CHECKING:
         algorithm,
     )
     from samdyn.analysis.alignment import alignment
-    from samdyn.ensembles.events import Converged, Diverged, Escape
+    from samdyn.ensembles.events import Converged, Diverged, Escape, Reached
     from samdyn.ensembles.points import ball, grid, uniform
     from samdyn.ensembles.run import rerun, simulate
     from samdyn.losses.loss import Loss
+    from samdyn.systems.flow import Flow
+    from samdyn.systems.formula_map import FormulaMap
     from samdyn.systems.map import Map
+    from samdyn.systems.schemes import euler, heun, rk4
 
 _HOME = {
     "ASAM": "samdyn.algorithms",
@@ -54,12 +57,18 @@ _HOME = {
     "Converged": "samdyn.ensembles.events",
     "Diverged": "samdyn.ensembles.events",
     "Escape": "samdyn.ensembles.events",
+    "Reached": "samdyn.ensembles.events",
     "ball": "samdyn.ensembles.points",
     "grid": "samdyn.ensembles.points",
     "uniform": "samdyn.ensembles.points",
     "rerun": "samdyn.ensembles.run",
     "simulate": "samdyn.ensembles.run",
+    "Flow": "samdyn.systems.flow",
+    "FormulaMap": "samdyn.systems.formula_map",
     "Map": "samdyn.systems.map",
+    "euler": "samdyn.systems.schemes",
+    "heun": "samdyn.systems.schemes",
+    "rk4": "samdyn.systems.schemes",
 }
 _MODULES = ("losses", "plot", "words")
 
@@ -72,18 +81,24 @@ __all__ = [
     "Converged",
     "Diverged",
     "Escape",
+    "Flow",
+    "FormulaMap",
     "Lookahead",
     "Loss",
     "Map",
+    "Reached",
     "Switch",
     "__version__",
     "algorithm",
     "alignment",
     "ball",
+    "euler",
     "grid",
+    "heun",
     "losses",
     "plot",
     "rerun",
+    "rk4",
     "simulate",
     "uniform",
     "words",

@@ -8,7 +8,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 import samdyn as sd
-from samdyn.readings.symbolic import formulas, jacobian
+from samdyn.readings.symbolic import formulas, jacobian_formula
 from samdyn.symbols import symbols
 
 
@@ -21,7 +21,7 @@ def values(system, point):
 
 def multipliers(system, point):
     known = values(system, point)
-    return np.linalg.eigvals(np.array(jacobian(system).subs(known).evalf(), float))
+    return np.linalg.eigvals(np.array(jacobian_formula(system).subs(known).evalf(), float))
 
 
 # --- USAM at a saddle ---------------------------------------------------------------------
@@ -119,7 +119,9 @@ EFFECTIVE = HESSIAN * (ONE + rho * HESSIAN)
 )
 def test_the_jacobian_on_a_quadratic_is_the_closed_form(algorithm, expected):
     system = sd.Map(sd.losses.quadratic(), algorithm)
-    assert (jacobian(system) - expected).applyfunc(sympy.expand) == sympy.zeros(*expected.shape)
+    assert (jacobian_formula(system) - expected).applyfunc(sympy.expand) == sympy.zeros(
+        *expected.shape
+    )
 
 
 @pytest.mark.parametrize(
@@ -137,7 +139,7 @@ def test_the_jacobian_is_the_derivative_of_the_step(algorithm, loss):
     system = sd.Map(loss, algorithm)
     known = values(system, (0.3, 0.7))
     step = sympy.lambdify(list(known), formulas(system), "mpmath")
-    slopes = sympy.lambdify(list(known), jacobian(system), "mpmath")
+    slopes = sympy.lambdify(list(known), jacobian_formula(system), "mpmath")
     with mpmath.workdps(50):
         point = [mpmath.mpf(value) for value in known.values()]
         exact = slopes(*point)

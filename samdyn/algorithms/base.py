@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import fields, replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -32,6 +33,21 @@ class Algorithm:
         Each is 0 before the first step.
         """
         return ()
+
+    def replace(self, **numbers: Any) -> Algorithm:
+        """The same algorithm with other values of some numbers.
+
+        Raises
+        ------
+        ValueError
+            If a name is none of the algorithm's numbers.
+        """
+        known = [field.name for field in fields(self)]  # type: ignore[arg-type]
+        unknown = sorted(set(numbers) - set(known))
+        if unknown:
+            has = ", ".join(self.numbers)
+            raise ValueError(f"{unknown[0]} is no number of {self!r}; it has {has}")
+        return replace(self, **numbers)  # type: ignore[type-var]
 
     def gradient(self, grad: Oracle, n: SimpleNamespace) -> Oracle:
         """The oracle that the update uses in place of the loss's own gradient.

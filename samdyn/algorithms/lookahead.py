@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import SimpleNamespace
 
 from samdyn.algorithms.base import Algorithm, Oracle, State
@@ -56,6 +56,11 @@ class Lookahead(Algorithm):
     @property
     def state(self) -> tuple[str, ...]:
         return self.algorithm.state
+
+    def replace(self, **numbers: Number) -> Lookahead:
+        own = {name: numbers.pop(name) for name in ("alpha",) if name in numbers}
+        inner = self.algorithm.replace(**numbers) if numbers else self.algorithm
+        return replace(self, algorithm=inner, **own)
 
     def gradient(self, grad: Oracle, n: SimpleNamespace) -> Oracle:
         return self.algorithm.gradient(grad, n)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import update_wrapper
 from types import SimpleNamespace
 
@@ -24,6 +24,14 @@ class Written(Algorithm):
     @property
     def numbers(self) -> dict[str, Number]:
         return self.values
+
+    def replace(self, **numbers: Number) -> Written:
+        unknown = sorted(set(numbers) - set(self.values))
+        if unknown:
+            has = ", ".join(self.values)
+            raise ValueError(f"{unknown[0]} is no number of {self!r}; it has {has}")
+        checked = {name: checked_number(name, value) for name, value in numbers.items()}
+        return replace(self, values=self.values | checked)
 
     @property
     def state(self) -> tuple[str, ...]:

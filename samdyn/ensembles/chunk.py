@@ -55,8 +55,10 @@ class Chunk(NamedTuple):
 
     Attributes
     ----------
-    w : ndarray, shape (d, n)
-        Initial weights.
+    w : ndarray, shape (k, n)
+        Initial values of the leading k scalars of the state; the others begin at 0.
+    coordinates : int
+        How many leading scalars are the weights.
     steps : int
         The last step.
     times : ndarray of int64
@@ -65,7 +67,7 @@ class Chunk(NamedTuple):
         How many leading rows of the state are recorded.
     reset : bool
         Whether vectors other than the weights go back to 0 where a leg begins.
-    loss : Program
+    loss : Program or None
         The loss, for its values at recorded and final states.
     constants : tuple
         Its constants, as ``Leg.numbers``.
@@ -73,12 +75,13 @@ class Chunk(NamedTuple):
 
     legs: tuple[Leg, ...]
     w: np.ndarray
+    coordinates: int
     steps: int
     after: int
     times: np.ndarray
     recorded: int
     reset: bool
-    loss: Program
+    loss: Program | None
     constants: tuple[float | np.ndarray, ...]
 
     @property
@@ -171,9 +174,9 @@ def _run(chunk: Chunk, watch: Watch, part: Path | None) -> Outcome:
     n = chunk.w.shape[1]
     record = np.full((len(chunk.times), chunk.recorded, n), np.nan)
     layout = chunk.legs[0].layout
-    d, rows = len(chunk.w), len(layout.state)
+    d, rows = chunk.coordinates, len(layout.state)
     z = np.zeros((rows, n))
-    z[:d] = chunk.w
+    z[: len(chunk.w)] = chunk.w
     sums = np.array([[_fresh(name)] * n for name in layout.sums]).reshape(-1, n)
     code, ended = np.zeros(n), np.zeros(n)
     begun = _begun(part)
@@ -186,7 +189,7 @@ def _run(chunk: Chunk, watch: Watch, part: Path | None) -> Outcome:
         if begun and k == begun.leg:
             table, first = begun.table, begun.t
         else:
-            if chunk.reset:
+            if chunk.reset and k > 0:
                 z[d:, code == 0.0] = 0.0
             table, first = _pack(leg, z, sums, code, ended), leg.first
 
@@ -306,7 +309,9 @@ def _advance(
 def _losses(chunk: Chunk, states: np.ndarray) -> np.ndarray:
     """The loss at states of shape (times, d, n), as an array of shape (times, n)."""
     times, _, n = states.shape
-    losses = np.empty((times, n))
+    losses = np.full((times, n), np.nan)
+    if chunk.loss is None:
+        return losses
     block = max(1, _AT_ONCE // n)
     with np.errstate(all="ignore"):
         for k in range(0, times, block):

@@ -16,7 +16,7 @@ from sympy.core.relational import Relational
 from samdyn.losses.formula import FormulaError, parse, parse_condition
 from samdyn.numbers import checked_number
 from samdyn.symbols import evaluate, symbols
-from samdyn.systems.map import Map
+from samdyn.systems.base import System
 from samdyn.words import Point, absolute, dot, norm
 
 _LARGEST = sys.float_info.max
@@ -30,42 +30,48 @@ class Moment:
 
     Attributes
     ----------
+    z : Point
+        The state now.
     w : Point
-        The weights now.
+        The weights now: the leading part of the state.
     moved : Point
         The weights after the coming step.
     """
 
-    def __init__(self, system: Map, w: Point, moved: Point, numbers: Mapping[str, Any]):
+    def __init__(self, system: System, z: Point, moved: Point, numbers: Mapping[str, Any]):
+        d = len(system.coordinates)
         self.system = system
-        self.w = w
-        self.moved = moved
+        self.z = z
+        self.w = Point(z.components[:d])
+        self.moved = Point(moved.components[:d])
         self.numbers = numbers
 
     @cached_property
     def loss(self) -> Any:
         """The loss now."""
-        return self.system.loss.value_at(self.w, self.numbers)
+        return self.system.loss.value_at(self.w, self.numbers)  # type: ignore[union-attr]
 
     @cached_property
     def grad_norm(self) -> Any:
         """The length of the loss's gradient now."""
-        return norm(self.system.loss.gradient_at(self.w, self.numbers))
+        loss = self.system.loss
+        return norm(loss.gradient_at(self.w, self.numbers))  # type: ignore[union-attr]
 
     def evaluate(self, expression: sympy.Basic, more: Mapping[str, Any] | None = None) -> Any:
         """A formula of variables, constants, ``loss``, ``grad_norm`` and more, in words."""
         names = {symbol.name for symbol in expression.free_symbols}
         known = {**(more or {}), **dict(zip(self.system.coordinates, self.w, strict=True))}
         for name in names - set(known):
-            constant = name in self.system.loss.constants
+            constant = name in self.system.constants
             known[name] = self.numbers[name] if constant else getattr(self, name)
         return evaluate(expression, {symbols([name])[0]: known[name] for name in names})
 
 
-def read_formula(text: str, system: Map, what: str, *, condition: bool = False) -> sympy.Basic:
+def read_formula(text: str, system: System, what: str, *, condition: bool = False) -> sympy.Basic:
     """Parse a formula of a run and refuse names that the system does not have."""
     expression = parse_condition(text) if condition else parse(text)
-    allowed = (*system.coordinates, *system.loss.constants, *EXTRA_NAMES)
+    extra = EXTRA_NAMES if system.loss else ()
+    allowed = (*system.coordinates, *system.constants, *extra)
     unknown = sorted({symbol.name for symbol in expression.free_symbols} - set(allowed))
     if unknown:
         raise FormulaError(
@@ -138,7 +144,7 @@ class Escape:
             }
         return {f"level{i}": float(level) for i, level in enumerate(_levels(str(self.region)))}
 
-    def prepare(self, system: Map) -> Callable[[Moment, Mapping[str, Any]], Any]:
+    def prepare(self, system: System) -> Callable[[Moment, Mapping[str, Any]], Any]:
         """The condition for a system, as a definition in words."""
         size = len(system.coordinates)
         for name, given in (("center", self.center), ("box", self.box)):
@@ -206,8 +212,13 @@ class Converged:
         given = {"tol": self.tol, "step": self.step}
         return {name: float(value) for name, value in given.items() if value is not None}
 
-    def prepare(self, system: Map) -> Callable[[Moment, Mapping[str, Any]], Any]:
+    def prepare(self, system: System) -> Callable[[Moment, Mapping[str, Any]], Any]:
         """The condition for a system, as a definition in words."""
+        if self.tol is not None and system.loss is None:
+            raise ValueError(
+                "Converged(tol=…) looks at the gradient of a loss, which this system has not; "
+                "write Converged(tol=None, step=1e-12)"
+            )
 
         def short(moment: Moment, n: Mapping[str, Any]) -> Any:
             conditions = []
@@ -250,7 +261,7 @@ class Diverged:
         """The threshold, which reaches the kernel as data."""
         return {"limit": _LARGEST if self.limit is None else float(self.limit)}
 
-    def prepare(self, system: Map) -> Callable[[Moment, Mapping[str, Any]], Any]:
+    def prepare(self, system: System) -> Callable[[Moment, Mapping[str, Any]], Any]:
         """The condition for a system, as a definition in words."""
         # NaN fails every comparison, so the test asks who is within. That a sum is finite takes
         # one comparison for all coordinates: every run pays for this one at every step.
@@ -266,8 +277,63 @@ def _levels(region: str) -> list[sympy.Number]:
     return list(dict.fromkeys(sides))
 
 
-Event = Escape | Converged | Diverged
-REASONS = ("running", "escaped", "converged", "diverged", "interrupted")
+@dataclass(frozen=True)
+class Reached:
+    """A particle comes within a ball: a target, or what attracts it.
+
+    Parameters
+    ----------
+    center : sequence of float
+        One entry for each coordinate; or one for each scalar of the state (weights, then
+        velocities), and then the whole state must come near.
+    radius : float
+
+    Raises
+    ------
+    ValueError
+        If radius is not above 0, or the center does not fit the system.
+
+    Examples
+    --------
+    >>> Reached(center=(3.0, 0.5), radius=0.1).reason
+    'reached'
+    """
+
+    center: tuple[float, ...]
+    radius: float
+
+    reason = "reached"
+
+    def __post_init__(self) -> None:
+        center = np.atleast_1d(checked_number("center", self.center))
+        object.__setattr__(self, "center", tuple(center.tolist()))
+        object.__setattr__(self, "radius", checked_number("radius", self.radius, above=0.0))
+
+    def numbers(self) -> dict[str, float]:
+        """The thresholds, which reach the kernel as data."""
+        center = {f"center{i}": x for i, x in enumerate(self.center)}
+        return {**center, "squared_radius": self.radius**2}
+
+    def prepare(self, system: System) -> Callable[[Moment, Mapping[str, Any]], Any]:
+        """The condition for a system, as a definition in words."""
+        size, d, rows = len(self.center), len(system.coordinates), len(system.rows)
+        if size not in (d, rows):
+            raise ValueError(
+                f"center must have {d} entries, one for each of {', '.join(system.coordinates)}"
+                + (f", or {rows} for the whole state" if rows > d else "")
+                + f"; got {size}"
+            )
+
+        def near(moment: Moment, n: Mapping[str, Any]) -> Any:
+            center = Point(n[f"center{i}"] for i in range(size))
+            away = Point(moment.z.components[:size]) - center
+            return dot(away, away) <= n["squared_radius"]
+
+        return near
+
+
+Event = Escape | Converged | Diverged | Reached
+REASONS = ("running", "escaped", "converged", "diverged", "interrupted", "reached")
 """Why a particle's run ended; the code in a result is the place in this list."""
 
 

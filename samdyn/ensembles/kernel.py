@@ -11,7 +11,7 @@ import sympy
 from samdyn.ensembles.events import Event, Moment
 from samdyn.program import Program
 from samdyn.readings.writer import Layout, write
-from samdyn.systems.map import Map
+from samdyn.systems.base import System
 from samdyn.tracer import trace
 from samdyn.words import Point, maximum, minimum
 
@@ -34,7 +34,7 @@ class Kernel(NamedTuple):
 
 
 def build(
-    system: Map,
+    system: System,
     events: Sequence[Event],
     statistics: Mapping[str, sympy.Expr],
     rows: tuple[str, ...] = (),
@@ -43,8 +43,8 @@ def build(
 
     Parameters
     ----------
-    system : Map
-        Of one algorithm.
+    system : System
+        Of one phase.
     events : sequence of Event
     statistics : mapping from name to expression
         Quantities whose mean, variance and extremes are kept.
@@ -75,9 +75,9 @@ def build(
             for names in (layout.state, layout.sums, layout.numbers)
         )
         limits = [dict(zip(event.numbers(), given, strict=False)) for event in events]
-        moved = system.step([z[name] for name in system.rows], numbers)
-        d = len(system.coordinates)
-        moment = Moment(system, Point(values[:d]), Point(moved[:d]), numbers)
+        before = [z[name] for name in system.rows]
+        moved = system.step(before, numbers)
+        moment = Moment(system, Point(before), Point(moved), numbers)
         after = dict(zip(system.rows, moved, strict=True))
         return [
             *(after.get(name, 0.0) for name in rows),
@@ -85,8 +85,7 @@ def build(
             *(holds(moment, limit) for holds, limit in zip(conditions, limits, strict=True)),
         ]
 
-    title = f"{type(system.algorithm).__name__} on {system.loss.name or system.loss.formula}"
-    safe = " ".join(title.replace("\\", "").replace('"', "'").split())[:90]
+    safe = " ".join(system.title.replace("\\", "").replace('"', "'").split())[:90]
     return Kernel(trace(definition, layout.inputs), layout, thresholds, safe)
 
 

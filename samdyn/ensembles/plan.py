@@ -10,7 +10,6 @@ import psutil
 import sympy
 import xarray as xr
 
-from samdyn.algorithms import Switch
 from samdyn.ensembles.axes import RESERVED, Axes, lay_out
 from samdyn.ensembles.chunk import Chunk, Leg
 from samdyn.ensembles.events import EXTRA_NAMES, Event, checked_events, read_formula
@@ -19,7 +18,7 @@ from samdyn.ensembles.points import checked_points
 from samdyn.losses.formula import FormulaError, check_name
 from samdyn.numbers import checked_whole
 from samdyn.readings import kernels
-from samdyn.systems.map import Map
+from samdyn.systems.base import System
 
 _LARGEST_CHUNK = 16_384
 _MOST_STEPS = 2**62
@@ -33,7 +32,7 @@ class Phase(NamedTuple):
 
     first: int
     stop: int
-    system: Map
+    system: System
     kernel: Kernel
     source: str
 
@@ -51,7 +50,7 @@ class Plan(NamedTuple):
         Steps at which the state is recorded.
     """
 
-    system: Map
+    system: System
     points: xr.DataArray
     steps: int
     after: int
@@ -89,10 +88,9 @@ class Plan(NamedTuple):
         def take(prefix: Any, names: Any) -> list[Any]:
             return [self.axes.take(f"{prefix}:{name}", first, last) for name in names]
 
-        w = np.array(
-            [np.broadcast_to(x, last - first) for x in take("x0", self.system.coordinates)]
-        )
-        algorithm = self.system.algorithm
+        known = [str(name) for name in self.points["coord"].values]
+        w = np.array([np.broadcast_to(x, last - first) for x in take("x0", known)])
+        loss = self.system.loss
         return Chunk(
             legs=tuple(
                 Leg(
@@ -106,18 +104,19 @@ class Plan(NamedTuple):
                 for k, phase in enumerate(self.phases)
             ),
             w=w,
+            coordinates=len(self.system.coordinates),
             steps=self.steps,
             after=self.after,
             times=np.array([] if self.times is None else self.times, np.int64),
             recorded=self.kept,
-            reset=isinstance(algorithm, Switch) and algorithm.momentum == "reset",
-            loss=self.system.loss.program(0),
-            constants=tuple(take(0, self.system.loss.constants)),
+            reset=self.system.resets,
+            loss=loss.program(0) if loss else None,
+            constants=tuple(take(0, loss.constants)) if loss else (),
         )
 
 
 def make_plan(
-    system: Map,
+    system: System,
     x0: Any,
     steps: int,
     record: int | Sequence[int] | np.ndarray | None,
@@ -128,8 +127,10 @@ def make_plan(
     chunk: int | None,
 ) -> Plan:
     """Check a request and lay it out; see `samdyn.simulate` for the arguments and refusals."""
-    if not isinstance(system, Map):
-        raise TypeError(f"system must be a samdyn.Map(loss, algorithm), got {system!r}")
+    if not isinstance(system, System):
+        raise TypeError(
+            f"system must be a samdyn.Map(loss, algorithm), a Flow or a FormulaMap, got {system!r}"
+        )
     steps = checked_whole("steps", steps, 0)
     if steps > _MOST_STEPS:
         raise ValueError(f"steps must be at most {_MOST_STEPS}, got {steps}")
@@ -145,25 +146,25 @@ def make_plan(
         )
     times = _times(record, steps)
     events, watched = checked_events(until)
-    points = checked_points(x0, system.coordinates)
     formulas = {
         _statistic_name(name, system): read_formula(text, system, f"statistic {name}")
         for name, text in statistics.items()
     }
     maps = [(first, one) for first, one in system.phases if first < max(steps, 1)]
+    vectors = tuple(dict.fromkeys(name for _, one in maps for name in one.vectors))
+    rows = system.coordinates + tuple(f"{v}_{x}" for v in vectors for x in system.coordinates)
+    points = checked_points(x0, system.coordinates, rows)
     axes = lay_out(
         {f"{k}:{name}": v for k, (_, one) in enumerate(maps) for name, v in one.numbers.items()},
         points,
-        system.coordinates,
+        tuple(str(name) for name in points["coord"].values),
     )
-    vectors = tuple(dict.fromkeys(name for _, one in maps for name in one.vectors))
     for name in vectors:
         if name in RESERVED | set(axes.dims) or f"final_{name}" in RESERVED:
             raise ValueError(
                 f"a vector of the algorithm is called {name!r}, which the result has for "
                 "something else; choose another name"
             )
-    rows = system.coordinates + tuple(f"{v}_{x}" for v in vectors for x in system.coordinates)
     kept = len(rows) if state else len(system.coordinates)
     sums = (1 + len(SUMS) * len(formulas)) if formulas else 0
     _refuse_too_large(axes.particles, 0 if times is None else len(times), kept, sums)
@@ -207,7 +208,7 @@ def _times(record: Any, steps: int) -> Sequence[int] | np.ndarray | None:
     return times.astype(np.int64)
 
 
-def _statistic_name(name: str, system: Map) -> str:
+def _statistic_name(name: str, system: System) -> str:
     check_name(name)
     if name in (*system.coordinates, *EXTRA_NAMES, "final", "w"):
         raise FormulaError(f"statistic {name!r} has the name of something else; choose another")

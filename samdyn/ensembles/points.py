@@ -129,7 +129,7 @@ def ball(count: int, *, center: Any, radius: float, seed: int, names: Any = None
     return _particles(center + lengths * directions, names, recipe)
 
 
-def checked_points(x0: Any, names: tuple[str, ...]) -> xr.DataArray:
+def checked_points(x0: Any, names: tuple[str, ...], rows: tuple[str, ...] = ()) -> xr.DataArray:
     """Initial points as a DataArray whose last dimension ``coord`` is in the system's order.
 
     Parameters
@@ -139,11 +139,15 @@ def checked_points(x0: Any, names: tuple[str, ...]) -> xr.DataArray:
         variable also a number, which is one point, or n > 1 numbers, which are n points.
     names : tuple of str
         The coordinates of the system.
+    rows : tuple of str, optional
+        All scalars of its state: points may give those instead, so that velocities need not
+        begin at 0.
 
     Returns
     -------
     DataArray
-        With the attributes (seed, distribution) of the one given.
+        Whose ``coord`` is ``names`` or ``rows``, with the attributes (seed,
+        distribution) of the one given.
 
     Raises
     ------
@@ -152,6 +156,11 @@ def checked_points(x0: Any, names: tuple[str, ...]) -> xr.DataArray:
     ValueError
         If a coordinate is missing or unknown, the shape is wrong, or a value is not finite.
     """
+    if isinstance(x0, xr.DataArray):
+        whole = x0.sizes.get("coord") == len(rows)
+    else:
+        whole = _real(x0).shape[-1:] == (len(rows),) != (len(names),)
+    names = rows if whole else names
     d = len(names)
     if not isinstance(x0, xr.DataArray):
         array = _real(x0)
@@ -174,6 +183,7 @@ def checked_points(x0: Any, names: tuple[str, ...]) -> xr.DataArray:
         if set(given) != set(names):
             raise ValueError(f"x0 has the coordinates {given}; the system has {list(names)}")
         x0 = x0.sel(coord=list(names))
+    x0 = x0.assign_coords(coord=list(names))
     _real(x0)
     x0 = x0.transpose(..., "coord").astype(float)
     if x0.size == 0:

@@ -13,16 +13,21 @@ import xarray as xr
 
 from samdyn import losses
 from samdyn.algorithms import ASAM, GD, SAM, USAM, Algorithm, Lookahead, Switch, Written
-from samdyn.ensembles.events import Converged, Diverged, Escape, Event
+from samdyn.ensembles.events import Converged, Diverged, Escape, Event, Reached
 from samdyn.ensembles.points import ball, grid, uniform
 from samdyn.losses.formula import FormulaError, parse
 from samdyn.losses.loss import Loss
 from samdyn.numbers import checked_number, checked_whole
+from samdyn.systems.base import System
+from samdyn.systems.flow import Flow
+from samdyn.systems.formula_map import FormulaMap
+from samdyn.systems.map import Map
+from samdyn.systems.schemes import SCHEMES
 
 ALGORITHMS: dict[str, Any] = {f.__name__: f for f in (GD, SAM, USAM, ASAM, Lookahead, Switch)}
 """The algorithms that a recipe may name."""
 
-EVENTS: dict[str, Any] = {f.__name__: f for f in (Escape, Converged, Diverged)}
+EVENTS: dict[str, Any] = {f.__name__: f for f in (Escape, Reached, Converged, Diverged)}
 """The events that a recipe may name."""
 
 _SPACINGS = {"linspace": np.linspace, "geomspace": np.geomspace}
@@ -68,6 +73,65 @@ def describe_algorithm(algorithm: Algorithm | Switch) -> dict[str, Any]:
             value = [[step, describe_algorithm(one)] for step, one in value]
         described[field.name] = _plain(value, field.name)
     return described
+
+
+def describe_system(system: System) -> dict[str, Any]:
+    """A system as plain data: the tables of a recipe that say what moves."""
+    if isinstance(system, FormulaMap):
+        constants = {name: _plain(value, name) for name, value in system.numbers.items()}
+        return {"map": {"formulas": system.formulas, "constants": constants}}
+    if isinstance(system, Map):
+        return {
+            "loss": describe_loss(system.loss),
+            "algorithm": describe_algorithm(system.algorithm),
+        }
+    if isinstance(system, Flow):
+        known = SCHEMES.get(system.about["scheme"]) is system.scheme
+        name = system.about["scheme"]
+        scheme = {"scheme": name} if known else {"source": _source(system.scheme)}
+        return {
+            "loss": describe_loss(system.loss),
+            "algorithm": describe_algorithm(system.algorithm),
+            "flow": {"dt": _plain(system.dt, "dt"), **scheme},
+        }
+    return {"system": {"source": repr(system)}}
+
+
+def build_system(recipe: Mapping[str, Any]) -> System:
+    """The system that a recipe's tables describe; see `describe_system`."""
+    if "system" in recipe:
+        raise RecipeError("the system is one that a recipe cannot hold; build it again")
+    if "map" in recipe:
+        return _build_map(expect_table("map", recipe["map"]))
+    for table in ("loss", "algorithm"):
+        expect_present(recipe, table)
+    loss, algorithm = build_loss(recipe["loss"]), build_algorithm(recipe["algorithm"])
+    if "flow" not in recipe:
+        return Map(loss, algorithm)
+    flow = dict(expect_table("flow", recipe["flow"]))
+    if "source" in flow:
+        raise RecipeError("the scheme was given as a Python function; build the flow again")
+    only(flow, ("dt", "scheme"), "[flow]")
+    scheme = expect_text("scheme", flow.get("scheme", "rk4"))
+    if scheme not in SCHEMES:
+        raise RecipeError(f"scheme must be one of {', '.join(SCHEMES)}, got {scheme!r}")
+    dt = _number(flow.get("dt", 1e-2), "dt")
+    return _made(Flow, "flow", loss, algorithm, dt=dt, scheme=SCHEMES[scheme])
+
+
+def _build_map(table: Mapping[str, Any]) -> FormulaMap:
+    only(table, ("formulas", "constants"), "[map]")
+    expect_present(table, "formulas")
+    formulas = expect_table("formulas", table["formulas"])
+    constants = expect_table("constants", table.get("constants", {}))
+    numbers = {name: _number(value, name) for name, value in constants.items()}
+    return _made(FormulaMap, "map", formulas, **numbers)
+
+
+def expect_present(recipe: Mapping[str, Any], table: str) -> None:
+    """Refuse a recipe without one of its tables."""
+    if not isinstance(recipe.get(table), Mapping):
+        raise RecipeError(f"the recipe needs a table [{table}]")
 
 
 def describe_event(event: Event) -> dict[str, Any]:

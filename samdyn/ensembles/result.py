@@ -82,11 +82,12 @@ def dataset(plan: Plan, gathered: Gathered, recipe: dict[str, Any], seconds: flo
         coords=_coordinates(plan),
     )
     loss = plan.system.loss
+    about = plan.system.about
+    if loss is not None:
+        about |= {"formula": recipe["loss"]["formula"], "latex": loss.latex}
     result.attrs = {
         "title": plan.phases[-1].kernel.title,
-        "formula": recipe["loss"]["formula"],
-        "latex": loss.latex,
-        "algorithm": repr(plan.system.algorithm),
+        **about,
         "initial_points": json.dumps({str(k): str(v) for k, v in plan.points.attrs.items()}),
         "recipe": json.dumps(recipe),
         "kernels": " ".join(kernels.key(phase.source) for phase in plan.phases),
@@ -113,12 +114,13 @@ def _states(plan: Plan, gathered: Gathered) -> dict[str, Any]:
         values = gathered.final[:, rows].reshape(*shape, d)
         about = _about(f"{called} at the end of the run", name)
         variables["final" if name == "w" else f"final_{name}"] = ((*dims, "coord"), values, about)
-    if plan.times is not None:
+    if plan.times is not None and plan.system.loss is not None:
         about = _about("loss at the recorded steps", "L")
         values = gathered.loss.reshape(*shape, plan.recorded)
         variables["loss"] = ((*dims, "time"), values, about)
-    about = _about("loss at the end of the run", "L")
-    variables["final_loss"] = (dims, gathered.final_loss.reshape(shape), about)
+    if plan.system.loss is not None:
+        about = _about("loss at the end of the run", "L")
+        variables["final_loss"] = (dims, gathered.final_loss.reshape(shape), about)
     return variables
 
 
@@ -178,7 +180,13 @@ def _coordinates(plan: Plan) -> dict[str, Any]:
     if plan.times is not None:
         about = {"long_name": "step", "units": "step", "latex": "t"}
         known["time"] = ("time", plan.times, about)
+        if plan.system.continuous and np.ndim(plan.system.duration) == 0:
+            moments = plan.times * plan.system.duration
+            known["t"] = ("time", moments, _about("time of the flow", "t"))
     dims = tuple(str(dim) for dim in plan.points.dims)
+    if plan.points.sizes["coord"] > len(names):  # the whole state was given
+        known["row"] = [str(name) for name in plan.points["coord"].values]
+        dims = (*dims[:-1], "row")
     known["initial"] = (dims, plan.points.values, _about("initial weights", "w_0"))
     return known
 

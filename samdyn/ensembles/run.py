@@ -18,14 +18,13 @@ from samdyn.ensembles.execute import execute
 from samdyn.ensembles.plan import Plan, make_plan
 from samdyn.ensembles.recipe import (
     RecipeError,
-    build_algorithm,
     build_event,
-    build_loss,
     build_points,
-    describe_algorithm,
+    build_system,
     describe_event,
-    describe_loss,
+    describe_system,
     expect_list,
+    expect_present,
     expect_table,
     only,
     resolve,
@@ -33,13 +32,14 @@ from samdyn.ensembles.recipe import (
 from samdyn.ensembles.result import Gathered, dataset
 from samdyn.ensembles.store import prepared
 from samdyn.numbers import checked_whole
-from samdyn.systems.map import Map
+from samdyn.systems.base import System
 
+_SYSTEM = ("loss", "algorithm", "flow", "map", "system")
 _ENTRIES = ("x0", "steps", "record", "until", "statistics", "after", "state")
 
 
 def simulate(
-    system: Map,
+    system: System,
     x0: Any,
     steps: int,
     *,
@@ -62,20 +62,21 @@ def simulate(
 
     Parameters
     ----------
-    system : Map
+    system : Map, Flow or FormulaMap
     x0 : array_like, shape (d,) or (n, d), or DataArray
         Initial points: one, n of them (dimension ``particle``), or those of `samdyn.grid`. For a
-        loss of one variable also a number, or n of them.
+        loss of one variable also a number, or n of them. Points may give the whole state, in
+        the order of ``system.rows``; else velocities begin at 0.
     steps : int
         Number of steps, at least 0.
     record : int, sequence of int or None, default None
         Record the weights every so many steps, 0 included, or at exactly these steps. None: the
         final state only.
     until : event or sequence of events, default ()
-        `Escape`, `Converged`, `Diverged`. Each is watched before every step and after the last
-        (so one may hold at step 0); the first that holds ends the particle's run and freezes it.
-        If two hold at once, the one given first counts. A coordinate that is not finite always
-        ends a run.
+        `Escape`, `Reached`, `Converged`, `Diverged`. Each is watched before every step and after
+        the last (so one may hold at step 0); the first that holds ends the particle's run and
+        freezes it. If two hold at once, the one given first counts. A coordinate that is not
+        finite always ends a run.
     statistics : mapping from name to formula, optional
         Quantities of the variables, the constants, ``loss`` and ``grad_norm`` whose mean,
         variance, minimum and maximum over the steps are kept without storing the steps. The
@@ -190,9 +191,11 @@ def rerun(run: xr.Dataset | str | Path, **options: Any) -> xr.Dataset:
     if not isinstance(run, xr.Dataset) or "recipe" not in run.attrs:
         raise RecipeError("run has no attribute 'recipe': it is no result of simulate")
     written = json.loads(run.attrs["recipe"])
-    for table in ("loss", "algorithm"):
+    for table in set(written) - {"simulate"}:
         written[table] = resolve(written[table], run)
     x0 = run["initial"].reset_coords(drop=True)
+    if "row" in x0.dims:
+        x0 = x0.rename(row="coord")
     x0.attrs = json.loads(run.attrs.get("initial_points", "{}"))
     written["simulate"]["x0"] = x0.assign_coords(
         {dim: run[dim] for dim in x0.dims if dim in run.coords}
@@ -201,7 +204,7 @@ def rerun(run: xr.Dataset | str | Path, **options: Any) -> xr.Dataset:
 
 
 def follow(written: Mapping[str, Any], **options: Any) -> xr.Dataset:
-    """Run what a recipe says: tables ``loss``, ``algorithm`` and ``simulate``.
+    """Run what a recipe says: tables ``loss``, ``algorithm`` (``flow``) or ``map``; ``simulate``.
 
     Parameters
     ----------
@@ -216,16 +219,14 @@ def follow(written: Mapping[str, Any], **options: Any) -> xr.Dataset:
     RecipeError
         If a table or an entry is missing or unknown.
     """
-    only(expect_table("the recipe", written), ("loss", "algorithm", "simulate"), "the recipe")
-    for table in ("loss", "algorithm", "simulate"):
-        if not isinstance(written.get(table), Mapping):
-            raise RecipeError(f"the recipe needs a table [{table}]")
+    only(expect_table("the recipe", written), (*_SYSTEM, "simulate"), "the recipe")
+    system = build_system({table: written[table] for table in _SYSTEM if table in written})
+    expect_present(written, "simulate")
     given = dict(written["simulate"])
     only(given, _ENTRIES, "[simulate]")
     for entry in ("x0", "steps"):
         if entry not in given:
             raise RecipeError(f"[simulate] needs an entry {entry}")
-    system = Map(build_loss(written["loss"]), build_algorithm(written["algorithm"]))
     x0 = given.pop("x0")
     points = x0 if isinstance(x0, xr.DataArray) else build_points(x0)
     expect_table("statistics", given.get("statistics", {}))
@@ -236,8 +237,7 @@ def follow(written: Mapping[str, Any], **options: Any) -> xr.Dataset:
 
 def _recipe(plan: Plan) -> dict[str, Any]:
     return {
-        "loss": describe_loss(plan.system.loss),
-        "algorithm": describe_algorithm(plan.system.algorithm),
+        **describe_system(plan.system),
         "simulate": {
             "steps": plan.steps,
             "until": [describe_event(event) for event in plan.events[: plan.watched]],

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from itertools import combinations
 from types import SimpleNamespace
 from typing import Any
@@ -13,14 +12,12 @@ import numpy as np
 
 from samdyn.algorithms import Algorithm, Switch
 from samdyn.losses.loss import Loss
-from samdyn.numbers import checked_whole
-from samdyn.program import Program
-from samdyn.tracer import trace
+from samdyn.systems.base import System
 from samdyn.words import Point
 
 
 @dataclass(frozen=True, eq=False)
-class Map:
+class Map(System):
     """An algorithm on a loss, as the one-step map z' = F(z; numbers).
 
     Parameters
@@ -58,7 +55,7 @@ class Map:
             owners = {
                 "a variable of the loss": one.coordinates,
                 "a constant of the loss": one.loss.constants,
-                "a hyperparameter": one._single.numbers,
+                "a hyperparameter": one.single.numbers,
                 "a row of the state": one.rows[len(one.coordinates) :],
             }
             for (this, names), (that, others) in combinations(owners.items(), 2):
@@ -81,31 +78,31 @@ class Map:
         return self.loss.variables
 
     @property
-    def rows(self) -> tuple[str, ...]:
-        """Names of all scalars of the state: the weights, then each further vector's."""
-        return self.coordinates + tuple(
-            f"{vector}_{name}" for vector in self.vectors for name in self.coordinates
-        )
-
-    @property
     def vectors(self) -> tuple[str, ...]:
         """Names of the vectors of the state besides the weights."""
-        return self._single.state
+        return self.single.state
 
     @property
     def numbers(self) -> dict[str, Any]:
-        """The loss's constants and the algorithm's hyperparameters, by name."""
-        return {**self._single.numbers, **self.loss.constants}
+        """The algorithm's hyperparameters and the loss's constants, by name."""
+        return {**self.single.numbers, **self.loss.constants}
 
-    def start(self, w: Sequence[Any]) -> list[Any]:
-        """The scalars of the state at weights ``w`` before the first step."""
-        return [*w, *(0.0 * scalar for _ in self._single.state for scalar in w)]
+    @property
+    def title(self) -> str:
+        return f"{type(self.algorithm).__name__} on {self.loss.name or self.loss.formula}"
+
+    @property
+    def about(self) -> dict[str, str]:
+        return {"algorithm": repr(self.algorithm)}
+
+    @property
+    def resets(self) -> bool:
+        return isinstance(self.algorithm, Switch) and self.algorithm.momentum == "reset"
 
     def step(self, z: Sequence[Any], numbers: Mapping[str, Any]) -> list[Any]:
-        """One step in words: on scalars of any kind, in the order of ``rows``."""
         d = self.loss.dimension
         vectors = tuple(Point(z[i : i + d]) for i in range(0, len(z), d))
-        moved = self._single.step(self._oracle(numbers), vectors, self._namespace(numbers))
+        moved = self.single.step(self._oracle(numbers), vectors, self._namespace(numbers))
         result = [scalar for vector in moved for scalar in vector]
         if len(result) != len(z):
             raise TypeError(
@@ -114,55 +111,18 @@ class Map:
             )
         return result
 
-    @cached_property
-    def program(self) -> Program:
-        """One step as a straight-line program of ``rows`` and ``numbers``."""
-        size, names = len(self.rows), tuple(self.numbers)
+    def replace(self, **numbers: Any) -> Map:
+        """The same map with other hyperparameters, or other constants of the loss.
 
-        def definition(*values: Any) -> list[Any]:
-            return self.step(values[:size], dict(zip(names, values[size:], strict=True)))
-
-        return trace(definition, (*self.rows, *names))
-
-    def apply(self, w: Any, steps: int = 1) -> np.ndarray:
-        """Take steps by plain NumPy: the reference that every faster reading is held against.
-
-        Parameters
-        ----------
-        w : array_like, shape (…, d)
-            Initial weights; arrays of hyperparameters broadcast against the leading dimensions.
-        steps : int, default 1
-            A `Switch` changes algorithm where it says.
-
-        Returns
-        -------
-        ndarray, shape (…, d)
+        Examples
+        --------
+        >>> from samdyn import Loss, SAM
+        >>> Map(Loss("x**2"), SAM(lr=0.1, rho=0.5)).replace(rho=0.2).algorithm
+        SAM(lr=0.1, rho=0.2)
         """
-        checked_whole("steps", steps, 0)
-        w = np.asarray(w, dtype=float)
-        if w.ndim == 0 or w.shape[-1] != self.loss.dimension:
-            raise ValueError(f"w must have shape (…, {self.loss.dimension}), got {w.shape}")
-        reset = isinstance(self.algorithm, Switch) and self.algorithm.momentum == "reset"
-        known = dict(zip(self.coordinates, np.moveaxis(w, -1, 0), strict=True))
-        phases = self.phases
-        ends = [first for first, _ in phases[1:]]
-        for (first, one), end in zip(phases, [*ends, steps], strict=True):
-            fresh = one.start([known[name] for name in self.coordinates])
-            carried = self.coordinates if reset else known
-            z = [
-                known[name] if name in carried else zero
-                for name, zero in zip(one.rows, fresh, strict=True)
-            ]
-            z = one._iterate(z, min(end, steps) - first)
-            known = dict(zip(one.rows, z, strict=True))
-        return np.stack(np.broadcast_arrays(*(known[name] for name in self.coordinates)), axis=-1)
-
-    def _iterate(self, z: list[Any], steps: int) -> list[Any]:
-        numbers = [np.asarray(value, float) for value in self.numbers.values()]
-        with np.errstate(all="ignore"):
-            for _ in range(steps):
-                z = list(self.program(*z, *numbers))
-        return z
+        ours = {name: numbers.pop(name) for name in self.loss.constants if name in numbers}
+        algorithm = self.single.replace(**numbers) if numbers else self.algorithm
+        return Map(self.loss.replace(**ours) if ours else self.loss, algorithm)
 
     def descent_gradient(self, w: Any) -> np.ndarray:
         """The gradient that the update uses at ``w``: for SAM, the one at the perturbed point.
@@ -176,13 +136,14 @@ class Map:
         ndarray, shape (…, d)
         """
         numbers = {name: np.asarray(value, float) for name, value in self.numbers.items()}
-        oracle = self._single.gradient(self._oracle(numbers), self._namespace(numbers))
+        oracle = self.single.gradient(self._oracle(numbers), self._namespace(numbers))
         with np.errstate(all="ignore"):
             g = oracle(Point(np.moveaxis(np.asarray(w, dtype=float), -1, 0)))
         return np.stack(np.broadcast_arrays(*g), axis=-1)
 
     @property
-    def _single(self) -> Algorithm:
+    def single(self) -> Algorithm:
+        """The algorithm, which must be one: a `Switch` is several maps."""
         if isinstance(self.algorithm, Switch):
             raise TypeError("a Switch is several maps; take one of them from .phases")
         return self.algorithm
@@ -191,4 +152,4 @@ class Map:
         return lambda p: self.loss.gradient_at(p, numbers)
 
     def _namespace(self, numbers: Mapping[str, Any]) -> SimpleNamespace:
-        return SimpleNamespace(**{name: numbers[name] for name in self._single.numbers})
+        return SimpleNamespace(**{name: numbers[name] for name in self.single.numbers})
