@@ -34,10 +34,22 @@ if TYPE_CHECKING:
         algorithm,
     )
     from samdyn.analysis.alignment import alignment
+    from samdyn.analysis.basin_geometry import basin_entropy, uncertainty_exponent
+    from samdyn.analysis.basins import basins
+    from samdyn.analysis.bifurcation import bifurcation
+    from samdyn.analysis.continuation import continuation
+    from samdyn.analysis.cycles import cycles, fixed_points
+    from samdyn.analysis.lyapunov import lyapunov
+    from samdyn.analysis.manifolds import manifolds
+    from samdyn.analysis.phase_diagram import phase_diagram
+    from samdyn.analysis.stability import jacobian, multipliers, stability
+    from samdyn.analysis.threshold import stability_threshold, stability_thresholds
+    from samdyn.analysis.trapping import trapping
     from samdyn.ensembles.events import Converged, Diverged, Escape, Reached
     from samdyn.ensembles.points import ball, grid, uniform
     from samdyn.ensembles.run import rerun, simulate
     from samdyn.losses.loss import Loss
+    from samdyn.readings.symbolic import jacobian_formula
     from samdyn.systems.flow import Flow
     from samdyn.systems.formula_map import FormulaMap
     from samdyn.systems.map import Map
@@ -53,6 +65,23 @@ _HOME = {
     "Switch": "samdyn.algorithms",
     "algorithm": "samdyn.algorithms",
     "alignment": "samdyn.analysis.alignment",
+    "basin_entropy": "samdyn.analysis.basin_geometry",
+    "basins": "samdyn.analysis.basins",
+    "bifurcation": "samdyn.analysis.bifurcation",
+    "continuation": "samdyn.analysis.continuation",
+    "cycles": "samdyn.analysis.cycles",
+    "fixed_points": "samdyn.analysis.cycles",
+    "jacobian": "samdyn.analysis.stability",
+    "lyapunov": "samdyn.analysis.lyapunov",
+    "manifolds": "samdyn.analysis.manifolds",
+    "multipliers": "samdyn.analysis.stability",
+    "phase_diagram": "samdyn.analysis.phase_diagram",
+    "stability": "samdyn.analysis.stability",
+    "stability_threshold": "samdyn.analysis.threshold",
+    "stability_thresholds": "samdyn.analysis.threshold",
+    "trapping": "samdyn.analysis.trapping",
+    "uncertainty_exponent": "samdyn.analysis.basin_geometry",
+    "jacobian_formula": "samdyn.readings.symbolic",
     "Loss": "samdyn.losses.loss",
     "Converged": "samdyn.ensembles.events",
     "Diverged": "samdyn.ensembles.events",
@@ -92,14 +121,31 @@ __all__ = [
     "algorithm",
     "alignment",
     "ball",
+    "basin_entropy",
+    "basins",
+    "bifurcation",
+    "continuation",
+    "cycles",
     "euler",
+    "fixed_points",
     "grid",
     "heun",
+    "jacobian",
+    "jacobian_formula",
     "losses",
+    "lyapunov",
+    "manifolds",
+    "multipliers",
+    "phase_diagram",
     "plot",
     "rerun",
     "rk4",
     "simulate",
+    "stability",
+    "stability_threshold",
+    "stability_thresholds",
+    "trapping",
+    "uncertainty_exponent",
     "uniform",
     "words",
 ]

@@ -63,6 +63,40 @@ def test_the_help_of_run_holds_a_complete_file(tmp_path, capsys):
     assert "linspace" in capsys.readouterr().out
 
 
+FLOW = FILE.replace("[simulate]", '[flow]\ndt = 0.01\nscheme = "heun"\n\n[simulate]')
+HENON = """
+[map]
+formulas = { x = "1 - a*x**2 + y", y = "b*x" }
+constants = { a = { linspace = [0.2, 1.4, 3] }, b = 0.3 }
+
+[simulate]
+x0 = [0.1, 0.1]
+steps = 30
+record = 10
+until = [{ event = "Reached", center = [0.6, 0.2], radius = 1e-3 }, { event = "Diverged" }]
+"""
+WHOLE = FILE.replace("lr = 0.05", "lr = 0.05\nmomentum = 0.9").replace(
+    "y = [-1.0, 1.0, 5]", "y = 0.5, velocity_x = 0.1, velocity_y = [-1.0, 1.0, 5]"
+)
+OTHERS = {
+    "flow": (FLOW, ("rho", "x", "y", "time", "coord")),
+    "map": (HENON, ("a", "time", "coord")),
+    "whole": (WHOLE, ("rho", "x", "velocity_y", "time", "coord")),
+}
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_a_file_may_hold_a_flow_a_map_or_whole_states(name, tmp_path):
+    text, dims = OTHERS[name]
+    (tmp_path / "run.toml").write_text(text)
+    assert run("run", tmp_path / "run.toml", "--out", tmp_path / "run.nc", "--no-progress") == 0
+    with xr.open_dataset(tmp_path / "run.nc", engine="h5netcdf") as result:
+        assert result.w.dims == dims
+        assert ("t" in result) == (name == "flow")
+        assert ("loss" in result) == (name != "map")
+        assert ("row" in result) == (name == "whole")
+
+
 REFUSALS = {
     "no file": ("missing.toml", None, "there is no file missing.toml"),
     "no toml": ("bad.toml", "[loss", "bad.toml is no TOML file"),
@@ -70,6 +104,8 @@ REFUSALS = {
     "formula": ("bad.toml", FILE.replace("**4/4", "^4/4"), "powers are written"),
     "attack": ("bad.toml", FILE.replace("a*x**2/2", "x.__class__"), "contains"),
     "steps": ("bad.toml", FILE.replace("steps = 20", "steps = -3"), "steps must be a whole"),
+    "scheme": ("bad.toml", FLOW.replace("heun", "rk5"), "scheme must be one of euler, heun, rk4"),
+    "map": ("bad.toml", HENON.replace("b = 0.3", "c = 0.3"), "formula names b, which is neither"),
     "rho": ("bad.toml", FILE.replace("[0.0, 0.5, 3]", "[-1.0, 0.5, 3]"), "rho must be at least 0"),
 }
 

@@ -233,6 +233,50 @@ def test_a_switch_equals_the_naive_loop(momentum):
     np.testing.assert_allclose(run.w, points, rtol=1e-12)
 
 
+# --- other values of the numbers ----------------------------------------------------------
+
+
+@every_case
+def test_replacing_numbers_equals_giving_them_at_first(name):
+    loss, start, lr, rho = setting(losses.beale)
+    other = sd.Map(loss, CASES[name].make(2.0 * lr, rho))
+    first = CASES[name].make(lr, 3.0 * rho)
+    named = {name: other.numbers[name] for name in first.numbers}
+    found = sd.Map(loss, first).replace(**named)
+    assert found.numbers == other.numbers
+    np.testing.assert_array_equal(found.apply(start, 5), other.apply(start, 5))
+    with pytest.raises(ValueError, match="nonsense is no number of"):
+        first.replace(nonsense=1.0)
+    with pytest.raises(ValueError, match="lr must be finite|constant lr must be finite"):
+        first.replace(lr=np.nan)
+
+
+def test_replacing_tells_the_loss_from_the_algorithm():
+    loss = sd.Loss("a*x**2", variables="x", a=1.0)
+    switch = sd.Map(loss, sd.Switch([(0, sd.GD(lr=0.1)), (3, sd.GD(lr=0.2))]))
+    assert switch.replace(a=2.0).loss.constants == {"a": 2.0}
+    with pytest.raises(TypeError, match="a Switch is several maps"):
+        switch.replace(lr=0.3)
+    both = sd.Map(loss, sd.GD(lr=0.1)).replace(a=2.0, lr=0.3)
+    assert both.numbers == {"lr": 0.3, "a": 2.0}
+    with pytest.raises(ValueError, match="rho is no number"):
+        both.replace(rho=0.1)
+
+
+def test_an_algorithm_of_ones_own_class():
+    class Halving(sd.Algorithm):
+        numbers = {"lr": 0.1}  # noqa: RUF012
+
+        def step(self, grad, z, n):
+            return (0.5 * z[0] - n.lr * grad(z[0]),)
+
+    assert sd.Map(sd.Loss("x**2"), Halving()).apply([1.0]) == pytest.approx(0.3)
+    with pytest.raises(TypeError, match=r"Halving must be a dataclass, or define replace"):
+        Halving().replace(lr=0.2)
+    with pytest.raises(TypeError, match="a flow needs an algorithm that steps w - lr"):
+        sd.Flow(sd.Loss("x**2"), Halving())
+
+
 # --- the compiled reading and NumPy's -----------------------------------------------------
 
 BITWISE = {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import fields, replace
+from dataclasses import fields, is_dataclass, replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -39,15 +39,21 @@ class Algorithm:
 
         Raises
         ------
+        TypeError
+            If the class is no dataclass, and does not say itself what replaces a number.
         ValueError
             If a name is none of the algorithm's numbers.
         """
-        known = [field.name for field in fields(self)]  # type: ignore[arg-type]
+        if not is_dataclass(self):
+            raise TypeError(
+                f"{type(self).__name__} must be a dataclass, or define replace(**numbers)"
+            )
+        known = [field.name for field in fields(self)]
         unknown = sorted(set(numbers) - set(known))
         if unknown:
             has = ", ".join(self.numbers)
             raise ValueError(f"{unknown[0]} is no number of {self!r}; it has {has}")
-        return replace(self, **numbers)  # type: ignore[type-var]
+        return replace(self, **numbers)
 
     def gradient(self, grad: Oracle, n: SimpleNamespace) -> Oracle:
         """The oracle that the update uses in place of the loss's own gradient.

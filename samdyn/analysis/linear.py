@@ -16,8 +16,7 @@ NEUTRAL = 1e-9
 """A multiplier that is this close to the unit circle does not decide stability."""
 
 _NEWTON_STEPS = 80
-_NEAR, _NEARER = 1e-8, 1e-10
-_ROUGH = 1e-3
+_DISTANCES = (1e-6, 1e-8, 1e-10)
 
 
 class Linear:
@@ -167,25 +166,48 @@ class Linear:
     def smoothness(self, z: np.ndarray) -> str:
         """Whether the law is "smooth" at a state, has a "kink" there, or "jumps".
 
-        The law beside the state is held against what the Jacobian says. Normalised SAM jumps at
-        the critical points of the loss, where g/|g| has no limit.
+        The law beside the state is held against what the Jacobian says: over a distance d a smooth
+        law misses it by about d**2, a kink by d, and a jump by the same at every distance.
+        Normalised SAM jumps at the critical points of the loss, where g/|g| has no limit. A
+        Jacobian that is not finite counts as a jump.
         """
         value, jacobian = self.law(z)
-        if not np.all(np.isfinite(jacobian)):
+        if not np.all(np.isfinite(jacobian)) or self._tears(z, value):
             return "jumps"
         directions = np.concatenate([np.eye(self.size), -np.eye(self.size), _diagonals(self.size)])
-        scale = 1.0 + np.linalg.norm(jacobian, 2)
-        gaps = []
-        for distance in (_NEAR, _NEARER):
+        # what a float can tell at all
+        noise = 64 * np.finfo(float).eps * (1.0 + np.linalg.norm(np.concatenate([z, value])))
+        noise *= 1.0 + np.linalg.norm(jacobian, 2)
+        slopes = []
+        for distance in _DISTANCES:
             moved, _ = self.law(z + distance * directions)
-            expected = value + distance * directions @ jacobian.T
-            gap = np.linalg.norm(moved - expected, axis=-1)
-            # what a float can tell at all
-            noise = 64 * np.finfo(float).eps * (1.0 + np.linalg.norm(np.concatenate([z, value])))
-            gaps.append(max(float(np.max(gap)) - noise * scale, 0.0) / distance)
-        if gaps[0] <= _ROUGH * scale or gaps[1] <= _ROUGH * scale:
-            return "smooth"
-        return "jumps" if gaps[1] > 10 * gaps[0] else "kink"
+            gap = moved - (value + distance * directions @ jacobian.T)
+            slopes.append(float(np.max(np.linalg.norm(gap, axis=-1))) / distance)
+        # the nearest look at which rounding does not hide the answer decides
+        for k in (-1, -2):
+            far, near = slopes[k - 1], slopes[k]
+            if near <= 0.1 * far:
+                return "smooth"
+            if near > noise / _DISTANCES[k]:
+                return "jumps" if near > 10 * far else "kink"
+        return "smooth"
+
+    def _tears(self, z: np.ndarray, value: np.ndarray) -> bool:
+        """Whether the two sides of a state stay apart as they come together.
+
+        A critical point is known to rounding only, and just beside it the Jacobian of normalised
+        SAM is finite and huge: it says nothing there.
+        """
+        directions = np.concatenate([np.eye(self.size), _diagonals(self.size)])
+        changes = []
+        for distance in _DISTANCES[:2]:
+            there, back = z + distance * directions, z - distance * directions
+            change = self.law(there)[0] - self.law(back)[0]
+            if not self.system.continuous:
+                change -= there - back
+            changes.append(float(np.max(np.abs(change))))
+        noise = 64 * np.finfo(float).eps * (1.0 + float(np.max(np.abs([z, value]))))
+        return changes[1] > max(0.3 * changes[0], noise)
 
 
 class Orbit(NamedTuple):
@@ -249,10 +271,16 @@ def solved(matrices: np.ndarray, right: np.ndarray) -> np.ndarray:
     matrices, right = matrices[finite], right[finite]
     try:
         result[finite] = np.linalg.solve(matrices, right[..., None])[..., 0]
-    except np.linalg.LinAlgError:
-        inverse = np.linalg.pinv(matrices, rcond=1e-13)
-        result[finite] = (inverse @ right[..., None])[..., 0]
+    except np.linalg.LinAlgError:  # one of them at least: then each by itself
+        result[finite] = [_shortest(a, b) for a, b in zip(matrices, right, strict=True)]
     return result
+
+
+def _shortest(matrix: np.ndarray, right: np.ndarray) -> np.ndarray:
+    try:
+        return np.linalg.solve(matrix, right)
+    except np.linalg.LinAlgError:
+        return np.linalg.lstsq(matrix, right, rcond=1e-13)[0]
 
 
 def _diagonals(n: int) -> np.ndarray:

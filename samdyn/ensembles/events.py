@@ -306,6 +306,10 @@ class Reached:
 
     def __post_init__(self) -> None:
         center = np.atleast_1d(checked_number("center", self.center))
+        if center.ndim > 1:
+            raise ValueError(f"center of Reached must be one point, got {self.center!r}")
+        if np.ndim(self.radius):
+            raise ValueError(f"radius of Reached must be one number, got {self.radius!r}")
         object.__setattr__(self, "center", tuple(center.tolist()))
         object.__setattr__(self, "radius", checked_number("radius", self.radius, above=0.0))
 
@@ -319,7 +323,8 @@ class Reached:
         size, d, rows = len(self.center), len(system.coordinates), len(system.rows)
         if size not in (d, rows):
             raise ValueError(
-                f"center must have {d} entries, one for each of {', '.join(system.coordinates)}"
+                f"center of Reached must have {d} entries, one for each of "
+                + ", ".join(system.coordinates)
                 + (f", or {rows} for the whole state" if rows > d else "")
                 + f"; got {size}"
             )

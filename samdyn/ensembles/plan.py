@@ -159,6 +159,11 @@ def make_plan(
         points,
         tuple(str(name) for name in points["coord"].values),
     )
+    if points.sizes["coord"] > len(system.coordinates) and "row" in axes.dims:
+        raise ValueError(
+            "a result that begins at whole states has a dimension 'row' of its own; choose "
+            "another name, or give the coordinates alone"
+        )
     for name in vectors:
         if name in RESERVED | set(axes.dims) or f"final_{name}" in RESERVED:
             raise ValueError(

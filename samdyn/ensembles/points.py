@@ -136,7 +136,8 @@ def checked_points(x0: Any, names: tuple[str, ...], rows: tuple[str, ...] = ()) 
     ----------
     x0 : array_like, shape (d,) or (n, d), or DataArray
         One point, n points, or what `grid`, `uniform` and `ball` return. For a system of one
-        variable also a number, which is one point, or n > 1 numbers, which are n points.
+        variable also a number, which is one point, or n > 1 numbers, which are n points; its
+        whole states then need the shape (n, rows).
     names : tuple of str
         The coordinates of the system.
     rows : tuple of str, optional
@@ -156,28 +157,26 @@ def checked_points(x0: Any, names: tuple[str, ...], rows: tuple[str, ...] = ()) 
     ValueError
         If a coordinate is missing or unknown, the shape is wrong, or a value is not finite.
     """
-    if isinstance(x0, xr.DataArray):
-        whole = x0.sizes.get("coord") == len(rows)
-    else:
-        whole = _real(x0).shape[-1:] == (len(rows),) != (len(names),)
-    names = rows if whole else names
-    d = len(names)
+    d, more = len(names), len(rows) > len(names)
     if not isinstance(x0, xr.DataArray):
         array = _real(x0)
         if d == 1 and array.shape != (1,) and array.ndim < 2:
             # of one variable a number is a point, so numbers are points
             array = array.reshape(-1, 1) if array.ndim else array.reshape(1)
-        if array.ndim not in (1, 2) or array.shape[-1] != d:
+        if array.ndim not in (1, 2) or array.shape[-1] not in (d, len(rows) if more else d):
+            whole = f", or (n, {len(rows)}) for the whole state {', '.join(rows)}" if more else ""
             raise ValueError(
                 f"x0 must have shape ({d},) or (n, {d}), one column for each of "
-                f"{', '.join(names)}, or come from samdyn.grid; got shape {array.shape}"
+                f"{', '.join(names)}{whole}, or come from samdyn.grid; got shape {array.shape}"
             )
         x0 = xr.DataArray(array, dims=("particle", "coord")[-array.ndim :])
-    if "coord" not in x0.dims or x0.sizes["coord"] != d:
+    if "coord" not in x0.dims or x0.sizes["coord"] not in (d, len(rows) if more else d):
+        whole = f", or {len(rows)} for the whole state {', '.join(rows)}" if more else ""
         raise ValueError(
-            f"x0 must have a dimension 'coord' of length {d} ({', '.join(names)}); it has "
+            f"x0 must have a dimension 'coord' of length {d} ({', '.join(names)}){whole}; it has "
             f"{dict(x0.sizes)}"
         )
+    names = names if x0.sizes["coord"] == d else rows
     if "coord" in x0.coords:
         given = [str(name) for name in x0["coord"].values]
         if set(given) != set(names):

@@ -79,7 +79,10 @@ def describe_system(system: System) -> dict[str, Any]:
     """A system as plain data: the tables of a recipe that say what moves."""
     if isinstance(system, FormulaMap):
         constants = {name: _plain(value, name) for name, value in system.numbers.items()}
-        return {"map": {"formulas": system.formulas, "constants": constants}}
+        table: dict[str, Any] = {"formulas": system.formulas, "constants": constants}
+        if not all(map(_parses, system.formulas.values())):
+            table["expressions"] = [sympy.srepr(formula) for formula in system.expressions]
+        return {"map": table}
     if isinstance(system, Map):
         return {
             "loss": describe_loss(system.loss),
@@ -102,6 +105,7 @@ def build_system(recipe: Mapping[str, Any]) -> System:
     if "system" in recipe:
         raise RecipeError("the system is one that a recipe cannot hold; build it again")
     if "map" in recipe:
+        only(recipe, ("map",), "a recipe with a table [map]")
         return _build_map(expect_table("map", recipe["map"]))
     for table in ("loss", "algorithm"):
         expect_present(recipe, table)
@@ -120,9 +124,17 @@ def build_system(recipe: Mapping[str, Any]) -> System:
 
 
 def _build_map(table: Mapping[str, Any]) -> FormulaMap:
+    if "expressions" in table:
+        raise RecipeError(
+            "the map was given as SymPy expressions that are no formulas of samdyn; build it "
+            "again and simulate"
+        )
     only(table, ("formulas", "constants"), "[map]")
     expect_present(table, "formulas")
-    formulas = expect_table("formulas", table["formulas"])
+    formulas = {
+        name: expect_text(f"the formula of {name}", formula)
+        for name, formula in expect_table("formulas", table["formulas"]).items()
+    }
     constants = expect_table("constants", table.get("constants", {}))
     numbers = {name: _number(value, name) for name, value in constants.items()}
     return _made(FormulaMap, "map", formulas, **numbers)

@@ -17,7 +17,7 @@ from samdyn.ensembles.plan import Plan
 from samdyn.readings import kernels
 from samdyn.version import VERSION
 
-_LATEX = {
+LATEX = {
     "lr": (r"\eta", "learning rate"),
     "rho": (r"\rho", "ascent radius"),
     "momentum": (r"\beta", "momentum"),
@@ -84,7 +84,7 @@ def dataset(plan: Plan, gathered: Gathered, recipe: dict[str, Any], seconds: flo
     loss = plan.system.loss
     about = plan.system.about
     if loss is not None:
-        about |= {"formula": recipe["loss"]["formula"], "latex": loss.latex}
+        about |= {"formula": loss.formula, "latex": loss.latex}
     result.attrs = {
         "title": plan.phases[-1].kernel.title,
         **about,
@@ -180,9 +180,10 @@ def _coordinates(plan: Plan) -> dict[str, Any]:
     if plan.times is not None:
         about = {"long_name": "step", "units": "step", "latex": "t"}
         known["time"] = ("time", plan.times, about)
-        if plan.system.continuous and np.ndim(plan.system.duration) == 0:
-            moments = plan.times * plan.system.duration
-            known["t"] = ("time", moments, _about("time of the flow", "t"))
+        if plan.system.continuous:
+            dims, lengths = axes.arrays["0:dt"]
+            moments = np.multiply.outer(lengths, plan.times)
+            known["t"] = ((*dims, "time"), moments, _about("time of the flow", "t"))
     dims = tuple(str(dim) for dim in plan.points.dims)
     if plan.points.sizes["coord"] > len(names):  # the whole state was given
         known["row"] = [str(name) for name in plan.points["coord"].values]
@@ -196,5 +197,5 @@ def _about(long_name: str, latex: str) -> dict[str, str]:
 
 
 def _number_about(name: str) -> dict[str, str]:
-    latex, long_name = _LATEX.get(name, (name, name))
+    latex, long_name = LATEX.get(name, (name, name))
     return _about(long_name, latex)

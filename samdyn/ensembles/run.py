@@ -30,6 +30,7 @@ from samdyn.ensembles.recipe import (
     resolve,
 )
 from samdyn.ensembles.result import Gathered, dataset
+from samdyn.ensembles.steplength import too_long
 from samdyn.ensembles.store import prepared
 from samdyn.numbers import checked_whole
 from samdyn.systems.base import System
@@ -66,7 +67,8 @@ def simulate(
     x0 : array_like, shape (d,) or (n, d), or DataArray
         Initial points: one, n of them (dimension ``particle``), or those of `samdyn.grid`. For a
         loss of one variable also a number, or n of them. Points may give the whole state, in
-        the order of ``system.rows``; else velocities begin at 0.
+        the order of ``system.rows`` (of one variable: in shape (n, rows)); else velocities begin
+        at 0.
     steps : int
         Number of steps, at least 0.
     record : int, sequence of int or None, default None
@@ -116,6 +118,12 @@ def simulate(
     MemoryError
         If the result would not fit in memory.
 
+    Warns
+    -----
+    UserWarning
+        If a flow's dt is beyond its scheme's stability limit where the particles begin (at most
+        64 of them are looked at).
+
     Examples
     --------
     >>> import samdyn as sd
@@ -132,6 +140,8 @@ def simulate(
     if executor is not None and not isinstance(executor, Executor):
         raise TypeError(f"executor must be a concurrent.futures.Executor, got {executor!r}")
     plan = make_plan(system, x0, steps, record, until, statistics or {}, after, state, chunk)
+    if (odd := too_long(plan.system, plan.axes)) is not None:
+        warnings.warn(odd, stacklevel=2)
     gathered = Gathered.empty(plan.axes.particles, plan.recorded, plan.kept, plan.sums)
     complete = execute(
         plan.chunks(),
@@ -194,12 +204,11 @@ def rerun(run: xr.Dataset | str | Path, **options: Any) -> xr.Dataset:
     for table in set(written) - {"simulate"}:
         written[table] = resolve(written[table], run)
     x0 = run["initial"].reset_coords(drop=True)
-    if "row" in x0.dims:
+    x0 = x0.assign_coords({dim: run[dim] for dim in x0.dims if dim in run.coords})
+    if "coord" not in x0.dims:  # whole states
         x0 = x0.rename(row="coord")
     x0.attrs = json.loads(run.attrs.get("initial_points", "{}"))
-    written["simulate"]["x0"] = x0.assign_coords(
-        {dim: run[dim] for dim in x0.dims if dim in run.coords}
-    )
+    written["simulate"]["x0"] = x0
     return follow(written, **options)
 
 

@@ -46,7 +46,8 @@ class Flow(System):
     TypeError
         If the algorithm has no such form (a `Switch`, a `Lookahead`).
     ValueError
-        If dt is not above 0, or a name of the loss is "dt".
+        If dt is not above 0, nor lr in a flow with momentum, or a name of the loss is "dt" or
+        "t".
 
     Examples
     --------
@@ -69,14 +70,17 @@ class Flow(System):
         object.__setattr__(self, "dt", checked_number("dt", self.dt, above=0.0))
         if not callable(self.scheme):
             raise TypeError(f"scheme must be one such as samdyn.rk4, got {self.scheme!r}")
-        if "dt" in (*map_.numbers, *map_.rows):
-            raise ValueError("dt is the flow's step length; rename it in the loss")
+        for name, what in (("dt", "step length"), ("t", "time")):
+            if name in (*map_.numbers, *map_.rows):
+                raise ValueError(f"{name} is the flow's {what}; rename it in the loss")
         weights = self._field._replace(outputs=self._field.outputs[: self.loss.dimension])
-        if "lr" not in single.numbers or _depends(weights, "lr"):
+        if "lr" not in single.numbers or _depends(weights, "lr") or _moves_at_rest(map_):
             raise TypeError(
                 f"a flow needs an algorithm that steps w - lr (something without lr), such as GD, "
-                f"SAM or ASAM; {type(single).__name__} does not"
+                f"SAM or ASAM; {single!r} does not"
             )
+        if "lr" in self._law_numbers:
+            checked_number("lr of a flow with momentum", single.numbers["lr"], above=0.0)
 
     @property
     def coordinates(self) -> tuple[str, ...]:
@@ -156,6 +160,17 @@ class Flow(System):
             return weights + [(after - before) / values[place] for after, before in pairs]
 
         return trace(definition, step.inputs)
+
+
+def _moves_at_rest(map_: Map) -> bool:
+    """Whether a step with lr = 0 moves the weights, looked at in a few states."""
+    d = map_.loss.dimension
+    z = np.random.default_rng(0).uniform(0.1, 0.9, (len(map_.rows), 8))
+    given = map_.numbers | {"lr": 0.0}
+    numbers = [np.asarray(value, float).flat[0] for value in given.values()]
+    with np.errstate(all="ignore"):
+        moved = np.array([np.broadcast_to(row, 8) for row in map_.program(*z, *numbers)])
+    return bool(np.nanmax(np.abs(moved[:d] - z[:d]), initial=0.0) > 1e-12)
 
 
 def _depends(program: Program, name: str) -> bool:

@@ -13,9 +13,11 @@ from samdyn.ensembles.recipe import (
     build_event,
     build_loss,
     build_points,
+    build_system,
     describe_algorithm,
     describe_event,
     describe_loss,
+    describe_system,
 )
 from samdyn.ensembles.run import follow
 
@@ -26,6 +28,10 @@ SYSTEMS = {
     "lookahead": sd.Map(SADDLE, sd.Lookahead(sd.USAM(lr=0.05, rho=0.1), k=3, alpha=[0.5, 0.8])),
     "switch": sd.Map(
         SADDLE, sd.Switch([(0, sd.GD(lr=0.1)), (7, sd.SAM(lr=0.1, rho=0.1))], momentum="reset")
+    ),
+    "flow": sd.Flow(SADDLE, sd.USAM(lr=0.05, rho=[0.0, 0.1]), dt=[0.01, 0.02], scheme=sd.euler),
+    "flow with momentum": sd.Flow(
+        SADDLE.replace(a=2.0), sd.GD(lr=[0.05, 0.1], momentum=0.5), dt=0.01, scheme=sd.euler
     ),
     "together": sd.Map(
         SADDLE,
@@ -72,6 +78,8 @@ def test_a_run_of_many_particles_runs_again():
 
 def test_description_and_building_are_inverse():
     for system in SYSTEMS.values():
+        whole = json.loads(json.dumps(describe_system(system)))
+        assert json.loads(json.dumps(describe_system(build_system(whole)))) == whole
         described = json.loads(json.dumps(describe_algorithm(system.algorithm)))
         assert json.loads(json.dumps(describe_algorithm(build_algorithm(described)))) == described
     loss = describe_loss(SADDLE)
@@ -184,6 +192,35 @@ REFUSALS = {
         "an algorithm must be a table",
     ),
     "ball": (changed("simulate", x0={"ball": {"count": 3}}), "ball needs an entry center"),
+    "map and loss": ({**GOOD, "map": {"formulas": {"x": "2*x"}}}, "does not know 'algorithm'"),
+    "empty map": ({"map": {}, "simulate": {}}, "a table \\[formulas\\]"),
+    "map": ({"map": 3, "simulate": {}}, "map must be a table"),
+    "map entry": ({"map": {"formulas": {}, "x": "2*x"}, "simulate": {}}, "does not know 'x'"),
+    "map formula": (
+        {"map": {"formulas": {"x": 2}}, "simulate": {}},
+        "the formula of x must be a text, got 2",
+    ),
+    "map constant": (
+        {"map": {"formulas": {"x": "r*x"}, "constants": {"r": "a"}}, "simulate": {}},
+        "constant r must be a number",
+    ),
+    "map name": ({"map": {"formulas": {"x": "r*x"}}, "simulate": {}}, "names r, which is neither"),
+    "flow": ({**GOOD, "flow": 0.1}, "flow must be a table"),
+    "flow entry": ({**GOOD, "flow": {"h": 0.1}}, "does not know 'h'; it takes dt, scheme"),
+    "flow scheme": ({**GOOD, "flow": {"scheme": "rk5"}}, "one of euler, heun, rk4, got 'rk5'"),
+    "flow dt": ({**GOOD, "flow": {"dt": -1.0}}, "dt must be above 0, got -1"),
+    "flow algorithm": (
+        {**changed("algorithm", name="Switch", phases=[]), "flow": {}},
+        "Switch does not know 'lr'",
+    ),
+    "flow of a switch": (
+        {
+            **GOOD,
+            "algorithm": {"name": "Switch", "phases": [[0, GOOD["algorithm"]]]},
+            "flow": {},
+        },
+        "a Switch is several maps",
+    ),
     "code": (changed("loss", formula="__import__('os').getcwd()"), "not a known function|contains"),
 }
 
@@ -328,3 +365,39 @@ def test_long_arrays_stand_in_the_result_once():
     run = sd.simulate(system, np.full((2000, 2), 0.1), 2)
     assert len(run.attrs["recipe"]) < 2000
     np.testing.assert_array_equal(sd.rerun(run).final, run.final)
+
+
+def halved(field, z, dt):
+    return sd.euler(field, z, 0.5 * dt)
+
+
+def test_a_flow_of_ones_own_scheme_cannot_be_followed_again():
+    run = sd.simulate(sd.Flow(sd.Loss("x**2"), sd.GD(lr=0.1), scheme=halved), [1.0], 3)
+    assert "def halved" in run.attrs["recipe"]
+    assert run.attrs["scheme"] == "halved"
+    with pytest.raises(RecipeError, match="the scheme was given as a Python function"):
+        sd.rerun(run)
+
+
+def test_a_scheme_that_only_has_the_name_is_not_taken_for_the_known_one():
+    def rk4(field, z, dt):
+        return sd.euler(field, z, dt)
+
+    run = sd.simulate(sd.Flow(sd.Loss("x**2"), sd.GD(lr=0.1), scheme=rk4), [1.0], 3)
+    with pytest.raises(RecipeError, match="the scheme was given as a Python function"):
+        sd.rerun(run)
+
+
+def test_many_step_lengths_stand_in_the_result_once():
+    flow = sd.Flow(sd.Loss("x**2"), sd.GD(lr=0.1), dt=np.linspace(0.001, 0.1, 1500))
+    run = sd.simulate(flow, [1.0], 3, record=1)
+    assert len(run.attrs["recipe"]) < 2000
+    xr.testing.assert_equal(sd.rerun(run), run)
+
+
+def test_a_loss_that_is_a_function_may_flow():
+    loss = sd.Loss(lambda w: sd.words.dot(w, w), variables="x")
+    run = sd.simulate(sd.Flow(loss, sd.GD(lr=0.1), dt=0.1), [1.0], 10)
+    np.testing.assert_allclose(run.final, np.exp(-2.0), rtol=1e-4)
+    with pytest.raises(RecipeError, match="the loss was given as a Python function"):
+        sd.rerun(run)
