@@ -34,17 +34,17 @@ if TYPE_CHECKING:
         algorithm,
     )
     from samdyn.analysis.alignment import alignment
-    from samdyn.analysis.basin_geometry import basin_entropy, uncertainty_exponent
-    from samdyn.analysis.basins import basins
-    from samdyn.analysis.bifurcation import bifurcation
-    from samdyn.analysis.continuation import continuation
-    from samdyn.analysis.cycles import cycles, fixed_points
-    from samdyn.analysis.lyapunov import lyapunov
-    from samdyn.analysis.manifolds import manifolds
-    from samdyn.analysis.phase_diagram import phase_diagram
-    from samdyn.analysis.stability import jacobian, multipliers, stability
-    from samdyn.analysis.threshold import stability_threshold, stability_thresholds
-    from samdyn.analysis.trapping import trapping
+    from samdyn.analysis.attraction.basins import basins
+    from samdyn.analysis.attraction.geometry import basin_entropy, uncertainty_exponent
+    from samdyn.analysis.attraction.phase_diagram import phase_diagram
+    from samdyn.analysis.attraction.trapping import trapping
+    from samdyn.analysis.curves.continuation import continuation
+    from samdyn.analysis.curves.manifolds import manifolds
+    from samdyn.analysis.fixed.cycles import cycles, fixed_points
+    from samdyn.analysis.fixed.stability import jacobian, multipliers, stability
+    from samdyn.analysis.fixed.threshold import stability_threshold, stability_thresholds
+    from samdyn.analysis.orbits.bifurcation import bifurcation
+    from samdyn.analysis.orbits.lyapunov import lyapunov
     from samdyn.ensembles.events import Converged, Diverged, Escape, Reached
     from samdyn.ensembles.points import ball, grid, uniform
     from samdyn.ensembles.run import rerun, simulate
@@ -65,22 +65,22 @@ _HOME = {
     "Switch": "samdyn.algorithms",
     "algorithm": "samdyn.algorithms",
     "alignment": "samdyn.analysis.alignment",
-    "basin_entropy": "samdyn.analysis.basin_geometry",
-    "basins": "samdyn.analysis.basins",
-    "bifurcation": "samdyn.analysis.bifurcation",
-    "continuation": "samdyn.analysis.continuation",
-    "cycles": "samdyn.analysis.cycles",
-    "fixed_points": "samdyn.analysis.cycles",
-    "jacobian": "samdyn.analysis.stability",
-    "lyapunov": "samdyn.analysis.lyapunov",
-    "manifolds": "samdyn.analysis.manifolds",
-    "multipliers": "samdyn.analysis.stability",
-    "phase_diagram": "samdyn.analysis.phase_diagram",
-    "stability": "samdyn.analysis.stability",
-    "stability_threshold": "samdyn.analysis.threshold",
-    "stability_thresholds": "samdyn.analysis.threshold",
-    "trapping": "samdyn.analysis.trapping",
-    "uncertainty_exponent": "samdyn.analysis.basin_geometry",
+    "basin_entropy": "samdyn.analysis.attraction.geometry",
+    "basins": "samdyn.analysis.attraction.basins",
+    "bifurcation": "samdyn.analysis.orbits.bifurcation",
+    "continuation": "samdyn.analysis.curves.continuation",
+    "cycles": "samdyn.analysis.fixed.cycles",
+    "fixed_points": "samdyn.analysis.fixed.cycles",
+    "jacobian": "samdyn.analysis.fixed.stability",
+    "lyapunov": "samdyn.analysis.orbits.lyapunov",
+    "manifolds": "samdyn.analysis.curves.manifolds",
+    "multipliers": "samdyn.analysis.fixed.stability",
+    "phase_diagram": "samdyn.analysis.attraction.phase_diagram",
+    "stability": "samdyn.analysis.fixed.stability",
+    "stability_threshold": "samdyn.analysis.fixed.threshold",
+    "stability_thresholds": "samdyn.analysis.fixed.threshold",
+    "trapping": "samdyn.analysis.attraction.trapping",
+    "uncertainty_exponent": "samdyn.analysis.attraction.geometry",
     "jacobian_formula": "samdyn.readings.symbolic",
     "Loss": "samdyn.losses.loss",
     "Converged": "samdyn.ensembles.events",

@@ -30,8 +30,10 @@ app.register_install_completion_command()
 
 
 @app.command(name="list")
-def list_(what: Literal["losses", "algorithms", "events", "figures", "all"] = "all") -> None:
-    """List the losses, algorithms, events and figures that samdyn knows.
+def list_(
+    what: Literal["losses", "algorithms", "schemes", "events", "figures", "all"] = "all",
+) -> None:
+    """List the losses, algorithms, schemes, events and figures that samdyn knows.
 
     Parameters
     ----------
@@ -40,10 +42,12 @@ def list_(what: Literal["losses", "algorithms", "events", "figures", "all"] = "a
     """
     from samdyn import algorithms, experiments, losses
     from samdyn.ensembles.recipe import ALGORITHMS, EVENTS
+    from samdyn.systems.schemes import SCHEMES
 
     sections = {
         "losses": {function.__name__: function for function in losses.LIBRARY},
         "algorithms": {**ALGORITHMS, "@samdyn.algorithm": algorithms.algorithm},
+        "schemes": SCHEMES,
         "events": EVENTS,
     }
     for title, entries in sections.items():
@@ -64,7 +68,9 @@ def run(
 ) -> None:
     """Run the experiment that a TOML file describes and save the result as netCDF.
 
-    The file has the tables [loss], [algorithm] and [simulate]. A complete one:
+    The file has the tables [loss], [algorithm] and [simulate]; with a table [flow] besides, the
+    algorithm's flow is run and not its map, and a table [map] stands in place of [loss] and
+    [algorithm]. A complete one:
 
         [loss]
         formula = "a*x**2/2 - y**2/2 + y**4/4"
@@ -83,6 +89,18 @@ def run(
         until = [{ event = "Escape", region = "y > 0.8" }]
 
     A loss of the library is named instead: [loss] name = "beale".
+
+    The flow, in steps of dt by a scheme of `samdyn list schemes`:
+
+        [flow]
+        dt = 0.01
+        scheme = "rk4"
+
+    Any map by its formulas, here with 13 values of a constant:
+
+        [map]
+        formulas = { x = "1 - a*x**2 + y", y = "b*x" }
+        constants = { a = { linspace = [0.2, 1.4, 13] }, b = 0.3 }
 
     After Ctrl-C what there is goes to a file ending in .partial.nc.
 

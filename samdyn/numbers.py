@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -65,6 +66,38 @@ def checked_whole(name: str, value: Any, smallest: int) -> int:
     if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < smallest:
         raise ValueError(f"{name} must be a whole number >= {smallest}, got {value!r}")
     return int(value)
+
+
+def checked_box(box: Any, names: Sequence[str], endless: bool = False) -> np.ndarray:
+    """Return a box as an array of shape (d, 2), or refuse it in one sentence.
+
+    Parameters
+    ----------
+    box : sequence of (low, high)
+        One interval for each name.
+    names : sequence of str
+        Of the coordinates.
+    endless : bool, default False
+        Whether an end may be infinite.
+
+    Raises
+    ------
+    ValueError
+        If it is no such box.
+    """
+    try:
+        limits = np.asarray(box, dtype=float)
+    except (TypeError, ValueError):  # no numbers, or rows of different lengths
+        limits = np.empty(0)
+    if limits.shape != (len(names), 2) or not np.all(limits[:, 0] < limits[:, 1]):
+        shown = box.tolist() if isinstance(box, np.ndarray) else box
+        raise ValueError(
+            f"box must be {len(names)} intervals (low, high) with low < high, one for each of "
+            f"{', '.join(names)}; got {shown}"
+        )
+    if not endless and not np.all(np.isfinite(limits)):
+        raise ValueError(f"box must be finite, got {limits.tolist()}; choose where to search")
+    return limits
 
 
 def _worst(value: Any, array: np.ndarray) -> str:

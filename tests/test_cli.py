@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 import time
+import tomllib
 import warnings
 from pathlib import Path
 
@@ -11,6 +12,8 @@ import pytest
 import xarray as xr
 
 from samdyn import cli, losses
+from samdyn.ensembles.recipe import build_system
+from samdyn.systems.schemes import SCHEMES
 
 ROOT = Path(__file__).parent.parent
 FILE = """
@@ -41,8 +44,11 @@ def run(*arguments):
 def test_list_names_everything(capsys):
     assert run("list") == 0
     out = capsys.readouterr().out
-    for name in (*losses.names(), "SAM", "Switch", "Escape", "kim-beale", "@samdyn.algorithm"):
-        assert name in out
+    others = ("SAM", "Switch", "rk4", "Escape", "Reached", "kim-beale", "@samdyn.algorithm")
+    for name in (*losses.names(), *others):
+        assert f"  {name} " in out
+    assert run("list", "schemes") == 0
+    assert re.findall("^  ([a-z0-9]+) ", capsys.readouterr().out, re.MULTILINE) == list(SCHEMES)
     assert run("list", "figures") == 0
     assert "beale  " not in capsys.readouterr().out.replace("kim-beale", "")
 
@@ -55,12 +61,25 @@ def test_run_writes_a_file_that_xarray_reads(tmp_path, capsys):
     assert "saved" in capsys.readouterr().out
 
 
+def in_help(start, end):
+    text = re.search(start + r":\n(.*?)\n    " + end, cli.run.__doc__, re.DOTALL).group(1)
+    return text.replace("\n        ", "\n")
+
+
 def test_the_help_of_run_holds_a_complete_file(tmp_path, capsys):
-    text = re.search(r"A complete one:\n(.*?)\n    A loss of", cli.run.__doc__, re.DOTALL).group(1)
-    (tmp_path / "help.toml").write_text(text.replace("\n        ", "\n"))
+    (tmp_path / "help.toml").write_text(in_help("A complete one", "A loss of"))
     assert run("run", tmp_path / "help.toml", "-o", tmp_path / "help.nc") == 0
     assert run("run", "--help") == 0
-    assert "linspace" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert all(word in shown for word in ("linspace", "[flow]", "[map]"))
+
+
+def test_the_tables_in_the_help_of_run_make_systems():
+    text = in_help("A complete one", "A loss of") + in_help("`samdyn list schemes`", "Any map")
+    flow = build_system(tomllib.loads(text))
+    assert (flow.dt, flow.about["scheme"], flow.algorithm.lr) == (0.01, "rk4", 0.05)
+    text = in_help("values of a constant", "After Ctrl-C")
+    assert build_system(tomllib.loads(text)).numbers["a"].shape == (13,)
 
 
 FLOW = FILE.replace("[simulate]", '[flow]\ndt = 0.01\nscheme = "heun"\n\n[simulate]')
@@ -240,7 +259,7 @@ def test_warnings_are_one_line_without_python(monkeypatch, capsys, tmp_path):
 
 def test_unknown_figure_and_key_are_refused(capsys):
     assert run("figure", "kim-bale") == 2
-    assert "did you mean kim-beale?" in capsys.readouterr().err
+    assert "did you mean kim-beale" in capsys.readouterr().err
     assert run("cache", "show", "nonsense") == 2
     assert "matches 0 kernels" in capsys.readouterr().err
 

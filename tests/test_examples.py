@@ -40,6 +40,7 @@ def test_recipe(recipe, tmp_path):
 
 def test_readme_example(tmp_path):
     text = (ROOT / "README.md").read_text(encoding="utf-8")
-    code = text.split("```python\n", 1)[1].split("```", 1)[0]
+    blocks = text.split("```python\n")[1:]
+    code = "\n".join(block.split("```", 1)[0] for block in blocks)
     (tmp_path / "readme.py").write_text(code, encoding="utf-8")
     execute([sys.executable, "-W", "error", "readme.py"], tmp_path)

@@ -29,6 +29,24 @@ def test_kim_beale_saves_its_data_and_pictures(made):
         assert tree["saddle"].attrs["formula"] == "x**2 - y**2"
 
 
+@pytest.mark.parametrize(
+    ("name", "count"),
+    [
+        ("kim-phase-diagram", 3),
+        pytest.param("kim-transition", 11, marks=pytest.mark.slow),
+        pytest.param("kim-basins", 5, marks=pytest.mark.slow),
+    ],
+)
+def test_the_saddle_theory_comes_out(name, count, tmp_path):
+    files, claims = experiments.get(name).make(tmp_path)
+    assert len(claims) == count
+    for claim in claims:
+        assert claim.holds, claim
+    assert all(file.stat().st_size > 10_000 for file in files)
+    with xr.open_datatree(tmp_path / f"{name}.nc", engine="h5netcdf") as tree:
+        assert len(tree.children) >= 3
+
+
 def test_a_claim_that_does_not_hold_says_so():
     runs = kim_beale.compute()
     runs["beale"]["final"] = runs["beale"].final + 1.0

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from samdyn.forward import differentiated
-from samdyn.systems.base import System
+from samdyn.systems.base import System, checked_system
 
 NEUTRAL = 1e-9
 """A multiplier that is this close to the unit circle does not decide stability."""
@@ -38,11 +38,7 @@ class Linear:
     """
 
     def __init__(self, system: System):
-        if not isinstance(system, System):
-            raise TypeError(
-                "system must be a samdyn.Map(loss, algorithm), a Flow or a FormulaMap, got "
-                f"{system!r}"
-            )
+        checked_system(system)
         for name, value in system.numbers.items():
             if np.ndim(value):
                 raise ValueError(
@@ -141,7 +137,8 @@ class Linear:
             The best states found.
         error : ndarray, shape (m,)
             The length of the next step, by which a simple root is missed; inf where Newton's
-            method went nowhere.
+            method went nowhere, or only to where the Jacobian is singular and no step would take
+            the residual away.
         """
         best, error = np.array(z, float), np.full(len(z), np.inf)
         z, active = best.copy(), np.arange(len(best))
@@ -151,7 +148,7 @@ class Linear:
             value, jacobian = self.residual(z[active], period, **here)
             step = solved(jacobian, value)
             length = np.linalg.norm(step, axis=-1)
-            better = length < error[active]
+            better = (length < error[active]) & _explained(jacobian, step, value, z[active])
             best[active[better]] = z[active[better]]
             error[active[better]] = length[better]
             idle[active] = np.where(better, 0, idle[active] + 1)
@@ -274,6 +271,17 @@ def solved(matrices: np.ndarray, right: np.ndarray) -> np.ndarray:
     except np.linalg.LinAlgError:  # one of them at least: then each by itself
         result[finite] = [_shortest(a, b) for a, b in zip(matrices, right, strict=True)]
     return result
+
+
+def _explained(
+    matrices: np.ndarray, steps: np.ndarray, right: np.ndarray, z: np.ndarray
+) -> np.ndarray:
+    """Which steps solve their systems, to a part in a million or as far as a float can tell."""
+    with np.errstate(all="ignore"):
+        missed = np.linalg.norm(np.einsum("mij,mj->mi", matrices, steps) - right, axis=-1)
+        size = 1.0 + np.linalg.norm(z, axis=-1)
+        noise = 64 * np.finfo(float).eps * size * (1.0 + np.linalg.norm(matrices, axis=(-2, -1)))
+        return missed <= np.maximum(noise, 1e-6 * np.linalg.norm(right, axis=-1))
 
 
 def _shortest(matrix: np.ndarray, right: np.ndarray) -> np.ndarray:

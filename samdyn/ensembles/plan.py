@@ -18,7 +18,7 @@ from samdyn.ensembles.points import checked_points
 from samdyn.losses.formula import FormulaError, check_name
 from samdyn.numbers import checked_whole
 from samdyn.readings import kernels
-from samdyn.systems.base import System
+from samdyn.systems.base import System, checked_system
 
 _LARGEST_CHUNK = 16_384
 _MOST_STEPS = 2**62
@@ -127,10 +127,7 @@ def make_plan(
     chunk: int | None,
 ) -> Plan:
     """Check a request and lay it out; see `samdyn.simulate` for the arguments and refusals."""
-    if not isinstance(system, System):
-        raise TypeError(
-            f"system must be a samdyn.Map(loss, algorithm), a Flow or a FormulaMap, got {system!r}"
-        )
+    checked_system(system)
     steps = checked_whole("steps", steps, 0)
     if steps > _MOST_STEPS:
         raise ValueError(f"steps must be at most {_MOST_STEPS}, got {steps}")
@@ -172,7 +169,7 @@ def make_plan(
             )
     kept = len(rows) if state else len(system.coordinates)
     sums = (1 + len(SUMS) * len(formulas)) if formulas else 0
-    _refuse_too_large(axes.particles, 0 if times is None else len(times), kept, sums)
+    _refuse_too_many(axes.particles, 0 if times is None else len(times), kept, sums)
     built = [build(one, events, formulas, rows) for _, one in maps]
     stops = [*(first for first, _ in maps[1:]), steps]
     phases = tuple(
@@ -200,17 +197,24 @@ def make_plan(
 def _times(record: Any, steps: int) -> Sequence[int] | np.ndarray | None:
     if record is None:
         return None
-    if np.ndim(record) == 0:
+    if isinstance(record, range):  # not to be laid out before it is known to fit in memory
+        ends = sorted((record[0], record[-1])) if record else []
+        increasing = record.step > 0
+    elif np.ndim(record) == 0:
         return range(0, steps + 1, checked_whole("record", record, 1))
-    times = np.asarray(record)
-    if times.ndim != 1 or times.size == 0 or not np.issubdtype(times.dtype, np.integer):
+    else:
+        times = np.asarray(record)
+        whole = times.ndim == 1 and times.size > 0 and np.issubdtype(times.dtype, np.integer)
+        ends = [times.min(), times.max()] if whole else []
+        increasing = whole and bool(np.all(np.diff(times) > 0))
+    if not ends:
         raise ValueError(f"record must be a whole number or a sequence of steps, got {record!r}")
-    if times.min() < 0 or times.max() > steps:
-        worst = times.min() if times.min() < 0 else times.max()
+    if ends[0] < 0 or ends[1] > steps:
+        worst = ends[0] if ends[0] < 0 else ends[1]
         raise ValueError(f"record asks for step {worst}, but the run goes from 0 to {steps}")
-    if np.any(np.diff(times) <= 0):
+    if not increasing:
         raise ValueError("record must be increasing steps, each once")
-    return times.astype(np.int64)
+    return record if isinstance(record, range) else times.astype(np.int64)
 
 
 def _statistic_name(name: str, system: System) -> str:
@@ -229,13 +233,33 @@ def _chunk_size(chunk: int | None, count: int) -> int:
     return min(_LARGEST_CHUNK, max(64, -(-even // 64) * 64))
 
 
-def _refuse_too_large(count: int, times: int, rows: int, sums: int) -> None:
-    # a chunk holds its share of the records until it is gathered
-    needed = count * (8 * (2 * times * (rows + 1) + rows + 1 + sums) + 8 + 2)
+def refuse_too_large(needed: int, what: str, remedy: str) -> None:
+    """Refuse what would take more than 80 % of the free memory.
+
+    Parameters
+    ----------
+    needed : int
+        Bytes.
+    what : str
+        What the result is of, such as "3 particles with 10 recorded steps".
+    remedy : str
+        What the user may do instead.
+
+    Raises
+    ------
+    MemoryError
+        If it would not fit.
+    """
     free = psutil.virtual_memory().available
     if needed > _SHARE * free:
-        remedy = "record fewer steps (record=)" if times > 1 else "run fewer particles at a time"
         raise MemoryError(
-            f"the result of {count} particles with {times} recorded steps takes "
-            f"{needed / 2**30:.1f} GiB, but {free / 2**30:.1f} GiB are free; {remedy}"
+            f"the result of {what} takes {needed / 2**30:.1f} GiB, but {free / 2**30:.1f} GiB are "
+            f"free; {remedy}"
         )
+
+
+def _refuse_too_many(count: int, times: int, rows: int, sums: int) -> None:
+    # a chunk holds its share of the records until it is gathered
+    needed = count * (8 * (2 * times * (rows + 1) + rows + 1 + sums) + 8 + 2)
+    remedy = "record fewer steps (record=)" if times > 1 else "run fewer particles at a time"
+    refuse_too_large(needed, f"{count} particles with {times} recorded steps", remedy)

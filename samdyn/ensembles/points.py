@@ -8,6 +8,7 @@ import numpy as np
 import xarray as xr
 
 from samdyn.numbers import checked_number, checked_whole
+from samdyn.systems.base import System
 
 Range = tuple[float, float, int]
 
@@ -193,6 +194,51 @@ def checked_points(x0: Any, names: tuple[str, ...], rows: tuple[str, ...] = ()) 
             f"x0 must be finite; entry {tuple(map(int, bad[0]))} is {x0.values[tuple(bad[0])]}"
         )
     return x0
+
+
+def whole_states(x0: Any, system: System) -> xr.DataArray:
+    """Initial points as whole states: velocities that are not given begin at 0.
+
+    Parameters
+    ----------
+    x0 : array_like or DataArray
+        As `checked_points` takes it.
+    system : System
+        Of one phase.
+
+    Returns
+    -------
+    DataArray
+        Whose ``coord`` is ``system.rows``.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `checked_points`.
+    """
+    points = checked_points(x0, system.coordinates, system.rows)
+    states = list(np.moveaxis(points.values, -1, 0))
+    if len(states) < len(system.rows):
+        states = system.start(states)
+    return relabelled(np.stack(states, axis=-1), points, system.rows)
+
+
+def relabelled(values: np.ndarray, points: xr.DataArray, names: tuple[str, ...]) -> xr.DataArray:
+    """Values over the dimensions of points, with a ``coord`` of their own.
+
+    Parameters
+    ----------
+    values : ndarray, shape (…, k)
+    points : DataArray
+        Whose last dimension is ``coord``.
+    names : tuple of str, length k
+    """
+    places = {
+        dim: points[dim].values for dim in points.dims if dim != "coord" and dim in points.coords
+    }
+    return xr.DataArray(
+        values, dims=points.dims, coords={**places, "coord": list(names)}, attrs=points.attrs
+    )
 
 
 def _axis(name: str, axis: Any) -> np.ndarray:

@@ -15,6 +15,7 @@ from samdyn.ensembles.chunk import Outcome
 from samdyn.ensembles.events import REASONS
 from samdyn.ensembles.plan import Plan
 from samdyn.readings import kernels
+from samdyn.systems.base import System
 from samdyn.version import VERSION
 
 LATEX = {
@@ -99,6 +100,33 @@ def dataset(plan: Plan, gathered: Gathered, recipe: dict[str, Any], seconds: flo
         "seconds": seconds,
     }
     return result
+
+
+def finished(run: xr.Dataset) -> xr.Dataset:
+    """The result as it is, unless the user interrupted the run.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        If a particle was interrupted.
+    """
+    if "reason" in run and bool((run.reason == REASONS.index("interrupted")).any()):
+        raise KeyboardInterrupt
+    return run
+
+
+def whole_final(run: xr.Dataset, system: System) -> np.ndarray:
+    """The whole states in which the particles of a run ended, of shape (…, rows).
+
+    Parameters
+    ----------
+    run : Dataset
+        Of `samdyn.simulate` with ``state=True``.
+    system : System
+        That was run, of one phase.
+    """
+    parts = [run["final"], *(run[f"final_{name}"] for name in system.vectors)]
+    return np.concatenate([part.values for part in parts], axis=-1)
 
 
 def _states(plan: Plan, gathered: Gathered) -> dict[str, Any]:

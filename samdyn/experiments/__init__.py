@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from difflib import get_close_matches
 
-from samdyn.experiments import kim_beale
+from samdyn.experiments import kim_basins, kim_beale, kim_phase_diagram, kim_transition
 from samdyn.experiments.base import Claim, Experiment
 
 EXPERIMENTS: dict[str, Experiment] = {
-    module.EXPERIMENT.name: module.EXPERIMENT for module in (kim_beale,)
+    module.EXPERIMENT.name: module.EXPERIMENT
+    for module in (kim_beale, kim_transition, kim_basins, kim_phase_diagram)
 }
 """Every experiment by its name."""
 

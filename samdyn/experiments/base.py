@@ -10,24 +10,11 @@ import matplotlib.pyplot as plt
 import xarray as xr
 from matplotlib.figure import Figure
 
-from samdyn.ensembles.events import REASONS
+from samdyn.ensembles.result import finished
 from samdyn.plot.style import STYLE
 
 Runs = dict[str, xr.Dataset]
 """The results of an experiment, by name."""
-
-
-def finished(run: xr.Dataset) -> xr.Dataset:
-    """The run as it is, unless the user interrupted it: half a run bears out no claim.
-
-    Raises
-    ------
-    KeyboardInterrupt
-        If a particle was interrupted.
-    """
-    if bool((run.reason == REASONS.index("interrupted")).any()):
-        raise KeyboardInterrupt
-    return run
 
 
 class Claim(NamedTuple):

@@ -20,6 +20,8 @@ _FLAT = 1e-8
 _NEAR = 1e-5
 _SLIDE = 1e-3
 _SAMPLE = 100
+_LEAST = 1e-150
+"""A Hessian below this is that of a plateau, from which no step leads to a critical point."""
 
 
 @dataclass(frozen=True)
@@ -107,16 +109,19 @@ def _newton(loss: Any, w: np.ndarray, box: np.ndarray, damped: bool) -> np.ndarr
         gradient, hessian = loss.grad(w), loss.hessian(w)
         alive = np.all(np.isfinite(gradient), axis=1) & np.all(np.isfinite(hessian), axis=(1, 2))
         alive &= np.linalg.norm(w - middle, axis=1) < far
+        size, steep = np.linalg.norm(gradient, axis=1), np.linalg.norm(hessian, axis=(1, 2))
+        alive &= (steep > _LEAST) | (size == 0)
         w, gradient, hessian = w[alive], gradient[alive], hessian[alive]
+        size, steep = size[alive], steep[alive]
         if not len(w):
             break
-        size = np.linalg.norm(gradient, axis=1)
-        steep = np.linalg.norm(hessian, axis=(1, 2))
         eigenvalues, vectors = np.linalg.eigh(hessian)
         slopes = np.einsum("nji,nj->ni", vectors, gradient)
         damping = damped * (steep * size / reach)[:, None]
         solid = np.abs(eigenvalues) > 1e-13 * steep[:, None]
-        ratio = slopes * eigenvalues / np.where(solid, eigenvalues**2 + damping, 1.0)
+        # not slope * l / (l**2 + damping): the square could underflow
+        firm = np.where(solid, eigenvalues, 1.0)
+        ratio = slopes / (firm + damping / firm)
         step = -np.einsum("nij,nj->ni", vectors, np.where(solid, ratio, 0.0))
         length = np.linalg.norm(step, axis=1)
         # a damped step is short on any flat floor: there the slope itself must have gone

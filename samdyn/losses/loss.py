@@ -14,7 +14,7 @@ from samdyn.losses.critical import CriticalPoint, find_critical_points
 from samdyn.losses.derivatives import derivative, upper
 from samdyn.losses.formula import FUNCTIONS, FormulaError, check_name, parse, written
 from samdyn.losses.names import check_constants, realised, variable_names
-from samdyn.numbers import Number, checked_number
+from samdyn.numbers import Number, checked_box, checked_number
 from samdyn.program import Program
 from samdyn.symbols import symbols
 from samdyn.tracer import explained, trace
@@ -350,15 +350,7 @@ class Loss:
             raise ValueError(
                 f"box must be given for this loss, one (low, high) for each of {self.variables}"
             )
-        box = np.asarray(self.box if box is None else box, dtype=float)
-        if box.shape != (self.dimension, 2) or not np.all(box[:, 0] < box[:, 1]):
-            raise ValueError(
-                f"box must be {self.dimension} intervals (low, high) with low < high, one for "
-                f"each of {', '.join(self.variables)}; got {box.tolist()}"
-            )
-        if not np.all(np.isfinite(box)):
-            raise ValueError(f"box must be finite, got {box.tolist()}; choose where to search")
-        return box
+        return checked_box(self.box if box is None else box, self.variables)
 
 
 def _name(definition: Callable) -> str:

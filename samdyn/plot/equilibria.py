@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from matplotlib.axes import Axes
 
-from samdyn.analysis.cycles import fixed_points
+from samdyn.analysis.fixed.cycles import fixed_points
 from samdyn.analysis.linear import Linear, described, kind_of
 from samdyn.plot.style import COLORS
 

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 
 from samdyn.analysis.linear import Linear
 from samdyn.losses.loss import Loss
-from samdyn.numbers import checked_number
+from samdyn.numbers import checked_box, checked_number
 from samdyn.plot.ascents import Perturbed, draw_ascent
 from samdyn.plot.equilibria import draw_marks, marks
 from samdyn.plot.fields import draw_arrows, draw_nullclines, draw_speeds, draw_streamlines, mesh
@@ -133,16 +133,11 @@ def _plane(system: System) -> tuple[str, str]:
 def _checked_box(loss: Loss | None, names: Sequence[str], box: Any) -> np.ndarray:
     if loss is not None and loss.dimension == 2:
         return loss._checked_box(box)
-    both = " and ".join(names)
     if box is None:
-        raise ValueError(f"box must be given for this system, one (low, high) for {both}")
-    sides = np.asarray(box, dtype=float)
-    if sides.shape != (2, 2) or not np.all(np.isfinite(sides)) or np.any(np.diff(sides) <= 0):
         raise ValueError(
-            f"box must be 2 finite intervals (low, high) with low < high, for {both}; got "
-            f"{sides.tolist()}"
+            f"box must be given for this system, one (low, high) for {' and '.join(names)}"
         )
-    return sides
+    return checked_box(box, names)
 
 
 def _draw_contours(ax: Axes, loss: Loss, box: Any) -> None:

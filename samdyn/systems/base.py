@@ -157,6 +157,34 @@ class System:
         return z
 
 
+def checked_system(system: Any) -> System:
+    """The system, if it is one.
+
+    Raises
+    ------
+    TypeError
+        If it is none.
+    """
+    if not isinstance(system, System):
+        raise TypeError(
+            f"system must be a samdyn.Map(loss, algorithm), a Flow or a FormulaMap, got {system!r}"
+        )
+    return system
+
+
+def checked_single(system: Any) -> System:
+    """The system, if it is one and has one phase.
+
+    Raises
+    ------
+    TypeError
+        If it is no system, or a `Switch`, which is several.
+    """
+    if len(checked_system(system).phases) > 1:
+        raise TypeError("system is a Switch, which is several maps; take one from .phases")
+    return system
+
+
 def refuse_unknown(names: Mapping[str, Any], known: Sequence[str], title: str) -> None:
     """Refuse numbers that a system does not have."""
     unknown = sorted(set(names) - set(known))

@@ -10,7 +10,8 @@ import numpy as np
 
 from samdyn.forward import pushed
 from samdyn.numbers import checked_whole
-from samdyn.systems.base import System
+from samdyn.systems.around import Around
+from samdyn.systems.base import checked_single
 from samdyn.words import Point, dot, log, norm, where
 
 COLLAPSED = -1e250
@@ -23,7 +24,7 @@ made of rounding errors."""
 
 
 @dataclass(frozen=True, eq=False)
-class Tangent(System):
+class Tangent(Around):
     """A system that carries tangent vectors along, and how they have grown.
 
     Its state is the whole state of the inner system, then ``k`` tangent vectors, then the
@@ -59,19 +60,12 @@ class Tangent(System):
     array([-6.,  3.])
     """
 
-    system: System
     k: int | None = None
 
     loss = None
 
     def __post_init__(self) -> None:
-        if not isinstance(self.system, System):
-            raise TypeError(
-                "system must be a samdyn.Map(loss, algorithm), a Flow or a FormulaMap, got "
-                f"{self.system!r}"
-            )
-        if len(self.system.phases) > 1:
-            raise TypeError("system is a Switch, which is several maps; take one from .phases")
+        checked_single(self.system)
         size = len(self.system.rows)
         k = size if self.k is None else checked_whole("k", self.k, 1)
         if k > size:
@@ -98,32 +92,16 @@ class Tangent(System):
         return (*inner, *own)
 
     @property
-    def numbers(self) -> dict[str, Any]:
-        return self.system.numbers
-
-    @property
-    def constants(self) -> dict[str, Any]:
-        return self.system.constants
+    def vectors(self) -> tuple[str, ...]:
+        return ()
 
     @property
     def continuous(self) -> bool:  # type: ignore[override]
         return self.system.continuous
 
     @property
-    def duration(self) -> Any:
-        return self.system.duration
-
-    @property
     def title(self) -> str:
         return f"tangents of {self.system.title}"
-
-    @property
-    def about(self) -> dict[str, str]:
-        return self.system.about
-
-    def replace(self, **numbers: Any) -> Tangent:
-        """The same tangents of the system with other values of some numbers."""
-        return Tangent(self.system.replace(**numbers), self.k)
 
     def frame(self, seed: int = 0) -> np.ndarray:
         """Orthonormal tangents in random directions, of shape (k, rows of the inner system).

@@ -274,3 +274,19 @@ def test_the_base_of_all_systems_promises_no_more_than_it_has():
     for call in (lambda s: s.coordinates, lambda s: s.numbers, lambda s: s.step([], {})):
         with pytest.raises(NotImplementedError):
             call(System())
+
+
+def test_a_residual_that_no_step_takes_away_is_no_root():
+    # x + c + x**2 has slope 1 at 0, where Newton's method has nowhere to go
+    start = np.zeros((1, 1))
+    for c in (1.0, 1e-9):
+        linear = Linear(sd.FormulaMap({"x": "x + c + x**2"}, c=c))
+        z, error = linear.polished(start)
+        assert (z.item(), error.item()) == (0.0, np.inf)
+    z, error = Linear(sd.FormulaMap({"x": "x + c + x**2"}, c=0.0)).polished(start)
+    assert (z.item(), error.item()) == (0.0, 0.0)
+    # along a line of fixed points the Jacobian is singular, and each of them is a root
+    line = Linear(sd.FormulaMap({"x": "x", "y": "y/2 + x/4"}))
+    z, error = line.polished(np.array([[0.3, 5.0]]))
+    np.testing.assert_allclose(z[0, 1], z[0, 0] / 2, atol=1e-15)
+    assert error[0] <= 1e-15

@@ -81,6 +81,14 @@ CASES = {
     "record past": (dict(record=[0, 11]), ValueError, "step 11, but the run goes from 0 to 10"),
     "record negative": (dict(record=[-1, 5]), ValueError, "step -1, but the run"),
     "record order": (dict(record=[5, 3]), ValueError, "record must be increasing steps"),
+    "record range": (dict(record=range(5, 3, -1)), ValueError, "record must be increasing steps"),
+    "record none": (dict(record=range(0)), ValueError, "a sequence of steps, got range"),
+    "record far": (dict(record=range(0, 16, 5)), ValueError, "step 15, but the run goes from 0"),
+    "record memory": (
+        dict(steps=10**12, record=range(10**12)),
+        MemoryError,
+        "1000000000000 recorded steps takes .* GiB are free; record fewer steps",
+    ),
     "record text": (dict(record=["a"]), ValueError, "record must be a whole number or a sequence"),
     "until": (dict(until=["x > 1"]), TypeError, r"until must be events such as Escape\("),
     "center": (

@@ -7,8 +7,9 @@ import pytest
 import xarray as xr
 
 import samdyn as sd
-from samdyn.ensembles.points import checked_points
+from samdyn.ensembles.points import checked_points, whole_states
 from samdyn.ensembles.recipe import build_event, describe_event
+from samdyn.ensembles.result import finished, whole_final
 
 SADDLE = sd.Loss("x**2/2 - y**2/2 + y**4/4")
 MOMENTUM = sd.Map(SADDLE, sd.SAM(lr=0.05, rho=0.1, momentum=0.9))
@@ -18,6 +19,29 @@ STARTS = np.random.default_rng(0).uniform(-1, 1, (7, 2))
 def whole(run):
     """The state at the end of a run."""
     return np.hstack([run.final, run.final_velocity])
+
+
+def test_points_become_whole_states_at_rest_and_keep_their_labels():
+    grid = sd.grid(y=(0, 1, 3), x=(-1, 1, 2))
+    states = whole_states(grid, MOMENTUM)
+    assert states.dims == ("y", "x", "coord")
+    assert states.coord.values.tolist() == list(MOMENTUM.rows)
+    np.testing.assert_array_equal(states.sel(coord=["x", "y"]), grid.sel(coord=["x", "y"]))
+    np.testing.assert_array_equal(states[..., 2:], 0.0)
+    np.testing.assert_array_equal(states.y, grid.y)
+    given = np.arange(4.0)
+    np.testing.assert_array_equal(whole_states(given, MOMENTUM), given)
+    with pytest.raises(ValueError, match="x0 must have shape"):
+        whole_states(np.zeros(3), MOMENTUM)
+
+
+def test_the_whole_states_at_the_end_of_a_run():
+    run = sd.simulate(MOMENTUM, STARTS, 20, state=True)
+    np.testing.assert_array_equal(whole_final(run, MOMENTUM), whole(run))
+    assert finished(run) is run
+    run.reason[3] = run.reason.attrs["flag_meanings"].split().index("interrupted")
+    with pytest.raises(KeyboardInterrupt):
+        finished(run)
 
 
 def test_a_run_goes_on_where_another_ended_bit_for_bit():

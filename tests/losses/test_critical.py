@@ -181,6 +181,14 @@ def test_where_everything_decays_there_is_no_critical_point():
     assert Loss("tanh(x) + y**2").critical_points([(-30, 30), (-1, 1)]) == []
 
 
+def test_far_out_on_a_plateau_nothing_is_found():
+    # there the Hessian is so small that its square underflows
+    wells = losses.gaussian_wells()
+    found = wells.critical_points([(-30, 30), (-1, 1)])
+    assert [c.kind for c in found] == ["minimum", "minimum", "saddle"]
+    assert all(any(agrees(c, point) for point, _ in wells.known) for c in found)
+
+
 def test_a_constant_may_have_a_name_of_the_generated_code():
     for name in ("mpf", "mpmath", "exp1"):
         loss = Loss(f"{name}*(x - 1)**2", variables="x", **{name: 2.0})

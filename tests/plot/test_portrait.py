@@ -162,7 +162,7 @@ REFUSALS = {
     "dimension": (lambda: portrait(sd.Map(sd.Loss("x**2"), GD)), "2 coordinates, or of one and"),
     "array": (lambda: portrait(sd.Map(SADDLE, sd.GD(lr=[0.1, 0.2])), BOX), "one value of lr"),
     "no box": (lambda: portrait(HENON), "box must be given for this system"),
-    "box": (lambda: portrait(HENON, [(1, -1), (0, 1)]), "box must be 2 finite intervals"),
+    "box": (lambda: portrait(HENON, [(1, -1), (0, 1)]), "box must be 2 intervals"),
     "loss box": (lambda: portrait(sd.Map(SADDLE, GD)), "box must be given for this loss"),
     "ascent": (lambda: portrait(sd.Map(SADDLE, GD), BOX, ascent=True), "such as SAM with rho"),
     "formula": (lambda: portrait(HENON, BOX, ascent=True), "ascent=True needs a Map or a Flow"),

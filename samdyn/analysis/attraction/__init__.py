@@ -1,0 +1,1 @@
+"""Attraction: what an ensemble ends in, from where, and over which numbers."""

@@ -1,0 +1,1 @@
+"""Curves: branches of fixed points and cycles, manifolds of saddles."""

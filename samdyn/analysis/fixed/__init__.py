@@ -1,0 +1,1 @@
+"""Fixed points and cycles: found, classified, and where their stability changes."""

@@ -1,0 +1,1 @@
+"""What orbits do over many steps: Lyapunov exponents, bifurcation diagrams."""
