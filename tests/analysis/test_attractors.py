@@ -58,11 +58,12 @@ def test_who_begins_in_the_certified_ball_ends_at_its_point(
     z = found.points[0] + found.radius * directions * random.uniform(size=(500, 1)) ** 0.5
     before = np.linalg.norm(z - found.points[0], axis=1).max()
     rows = list(z.T)
-    for _ in range(int(2 / -found.rate)):
+    for _ in range(int(1.2 / -found.rate)):
         rows = list(system.program(*rows, algorithm.lr))
-    assert np.linalg.norm(np.transpose(rows) - found.points[0], axis=1).max() < 0.2 * before
+    assert np.linalg.norm(np.transpose(rows) - found.points[0], axis=1).max() < 0.7 * before
 
 
+@pytest.mark.slow
 def test_a_long_cycle_of_normalised_sam_is_attracting_and_its_ball_too():
     system = sd.Map(WELL, sd.SAM(lr=0.01, rho=0.05))
     (found,) = closing(running(system), settled(system, [1.2, 0.3], 6000)[None])

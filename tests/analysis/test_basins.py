@@ -52,7 +52,7 @@ def test_points_on_a_stable_manifold_stay_at_what_is_unstable():
 
 
 def test_threads_seed_and_the_form_of_the_points_play_no_part():
-    system, points = sd.Map(WELL, sd.SAM(lr=0.1, rho=0.3)), sd.grid(x=(-2, 2, 30), y=(-1, 1, 21))
+    system, points = sd.Map(WELL, sd.SAM(lr=0.1, rho=0.3)), sd.grid(x=(-2, 2, 30), y=(-1, 1, 20))
     one = basins(system, points, threads=1)
     for other in (basins(system, points, threads=2), basins(system, points, seed=7)):
         for name in set(one.variables) - {"point"}:
@@ -69,6 +69,7 @@ def test_threads_seed_and_the_form_of_the_points_play_no_part():
     np.testing.assert_array_equal(theirs, middle)
 
 
+@pytest.mark.slow
 def test_refinement_labels_as_the_full_grid_does():
     system = sd.Map(sd.Loss("(x**2 - 1)**2/4 + (y - x**2/2)**2"), sd.GD(lr=0.05, momentum=0.8))
     coarse = basins(system, sd.grid(x=(-2, 2, 26), y=(-1, 1, 21)), refine=2)
@@ -89,6 +90,7 @@ def test_refinement_labels_as_the_full_grid_does():
     np.testing.assert_allclose(ends[:, 0], theirs, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_a_small_basin_is_found():
     # x + 0.2 x (1 - x^2) is drawn to -1 and 1; within 0.001 of 0.5 it halves the way to 0.5
     far, inside = "0.2*x*(1 - x**2)", "0.5*(1 + sign(0.001 - abs(x - 0.5)))"
@@ -122,6 +124,7 @@ def test_a_curve_of_minimisers_is_one_neutral_set():
     assert np.mean(found.label == 0) > 0.95
 
 
+@pytest.mark.slow
 def test_a_flow_has_the_basins_of_its_steps():
     flow = sd.Flow(WELL, sd.GD(lr=0.1), dt=0.05)
     found = basins(flow, sd.grid(x=(-2, 2, 20), y=(-1, 1, 10)))

@@ -37,7 +37,7 @@ def test_usam_is_trapped_where_the_multiplier_says():
 def test_a_slow_escape_is_none_that_is_trapped():
     values = {"lr": [0.05, 0.1], "rho": [0.9999, 1.0001]}
     system = sd.Map(QUARTIC, sd.USAM(lr=0.1, rho=0.1))
-    found = diagram(system, values, [0.05, 0.01], about=(0, 0), radius=0.8, steps=20_000)
+    found = diagram(system, values, [0.05, 1e-4], about=(0, 0), radius=0.8, steps=20_000)
     assert np.all(found.steps == 20_000)  # none has left yet
     assert [*words(found)[:, 0]] == ["escapes"] * 2
     assert [*words(found)[:, 1]] == ["trapped"] * 2
@@ -58,7 +58,7 @@ def test_normalised_sam_on_a_saddle_has_its_window_of_two_cycles():
     b, lr = np.meshgrid(*values.values(), indexing="ij")
     low, high = lr * 4 / (2 - 2 * lr), 4 / (2 - 2 * lr)
     inside = (b > low + 0.02) & (b < high - 0.02)
-    above = (b > high + 0.1) & (b < high + 1.0)
+    above = (b > high + 0.1) & (lr <= 0.2)
     assert np.sum(inside) > 20
     assert np.sum(above) > 5
     assert np.all(words(found)[inside] == "trapped")
@@ -67,9 +67,21 @@ def test_normalised_sam_on_a_saddle_has_its_window_of_two_cycles():
     assert np.all(words(found)[above] == "trapped")
     assert np.all(found.period.values[above] == 0)
     assert np.all(found.rate.values[above] > 0)
+    # who leaves, and when: as a plain loop has it
+    x, y, left = np.full(b.shape, 0.05), np.full(b.shape, 0.01), np.full(b.shape, 10_000)
+    for step in range(10_000):
+        left = np.where((np.hypot(x, y) > 5.0) & (left == 10_000), step, left)
+        gx, gy = 2.0 * x, -b * y
+        size = np.hypot(gx, gy)
+        ax, ay = x + 0.5 * gx / size, y + 0.5 * gy / size
+        here = left == 10_000
+        x, y = np.where(here, x - lr * 2.0 * ax, x), np.where(here, y + lr * b * ay, y)
+    np.testing.assert_array_equal(words(found)[left < 10_000], "escapes")
+    assert np.mean(np.abs(found.steps.values - left) <= 1) > 0.9  # chaos parts some
     assert "spectral_radius" not in found  # it jumps at the saddle
 
 
+@pytest.mark.slow
 def test_the_logistic_map_converges_cycles_and_is_chaotic():
     logistic = sd.FormulaMap({"x": "r*x*(1 - x) + c"}, r=3.0, c=0.0)
     r = np.array([2.0, 2.8, 3.2, 3.5, 3.55, 3.7, 3.83, 3.9, 4.1])
@@ -84,6 +96,7 @@ def test_the_logistic_map_converges_cycles_and_is_chaotic():
     np.testing.assert_allclose(found.rate[2], np.log(abs(4 + 2 * 3.2 - 3.2**2)) / 2, atol=1e-3)
 
 
+@pytest.mark.slow
 def test_momentum_and_a_flow_at_a_minimum():
     """Heavy ball on h w^2/2: m^2 - (1 + momentum - lr h) m + momentum = 0."""
     bowl = sd.Loss("x**2/2")

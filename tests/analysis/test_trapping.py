@@ -51,6 +51,7 @@ def test_attractor_repelling_and_undecided():
     assert found.attractors[0].rate == pytest.approx(np.log(0.99))
 
 
+@pytest.mark.slow
 def test_chaos_and_a_long_transient_are_told_apart():
     logistic = sd.FormulaMap({"x": "r*x*(1 - x)"}, r=3.9)
     found = trapping(logistic, [0.5], radius=0.49, spread=0.3, particles=200, steps=20_000)

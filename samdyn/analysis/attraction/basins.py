@@ -69,8 +69,10 @@ def basins(
         ``fraction_low``, ``fraction_high`` (wider than needed for a grid, whose points are spread
         evenly). The largest basin comes first.
 
-        An aperiodic attractor is certified less strictly: a positive (or zero) largest exponent,
-        and that a long orbit stays with it.
+        An aperiodic attractor is certified less strictly: the orbits of a sample stay on it for
+        all ``steps``, cover it again and again, and take back states moved off it; the largest
+        exponent is positive, or 0. All fixed points with a multiplier on the unit circle, such as
+        several curves of minimisers, are one neutral set.
 
     Raises
     ------

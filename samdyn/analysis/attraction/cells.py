@@ -47,8 +47,9 @@ class Cells:
         self.names = tuple(numbers)
         self.axes = [_increasing(name, values) for name, values in numbers.items()]
         self.system = system
-        first = {name: float(axis[0]) for name, axis in zip(self.names, self.axes, strict=True)}
-        self.linear = Linear(system.replace(**first) if isinstance(system, System) else system)
+        # the last values: at 0 a momentum has no velocity
+        last = {name: float(axis[-1]) for name, axis in zip(self.names, self.axes, strict=True)}
+        self.linear = Linear(system.replace(**last) if isinstance(system, System) else system)
         self.steps = checked_whole("steps", steps, 1)
         self.options: dict[str, Any] = {"threads": threads, "progress": progress}
         rows = self.linear.system.rows
@@ -90,7 +91,9 @@ class Cells:
         """What particles do that are still there after all steps."""
         n = len(values)
         more = max(self.steps // 4, 4 * _LONGEST)
-        found = lyapunov(self._at(values), self._points(states), more, k=1, **self.options)
+        found = lyapunov(
+            self._at(values), self._points(states), more, after=more, k=1, **self.options
+        )
         rate = found.exponents.values.reshape(n)
         error = found.standard_error.values.reshape(n)
         ends = np.where(np.isfinite(found.final.values), found.final.values, states)
@@ -105,7 +108,8 @@ class Cells:
         closed = gaps <= np.maximum(1e-7 * extent, 1e-11 * size)[:, None]
         period = np.where(closed.any(axis=1), np.argmax(closed, axis=1) + 1, 0)
         # a slow approach or departure: each step is a small part of the way of sixty-four
-        drifting = (period == 0) & (gaps[:, 0] <= 0.1 * extent)
+        longest = np.max(np.linalg.norm(np.diff(track, axis=1), axis=-1), axis=1)
+        drifting = (period == 0) & (longest <= 0.1 * extent)
         down = ~(rate > 4 * error + 1e-9)
         label = np.full(n, _UNDECIDED)
         label[(period == 1) & down | drifting & (rate < -1e-9)] = _CONVERGES
@@ -114,7 +118,8 @@ class Cells:
         label[(period == 0) & ~drifting & ~down] = _CHAOTIC
         if self.center is not None:
             inside = self._away(track[:, -1]) < self.radius
-            leaving = ~down & (drifting | (period == 1))
+            outwards = self._away(track[:, -1]) >= self._away(track[:, 0])
+            leaving = ~down & (drifting & outwards | (period == 1))
             label[inside & ~leaving & (label != _UNDECIDED)] = _TRAPPED
             label[inside & leaving] = _ESCAPES
             label[~inside & (self._away(track[:, 0]) < self.radius)] = _ESCAPES

@@ -44,7 +44,7 @@ def phase_diagram(
     radius : float, optional
         Needed with ``about``.
     steps : int, default 20_000
-        Steps of the run. A quarter as many more measure the rate.
+        Steps of the run. Half as many more measure the rate.
     refine : int, default 0
         How often cells are halved where the labels of their corners differ. What is not run has
         the values of a corner of its cell; ``ran`` says which were.
