@@ -9,6 +9,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 SCRIPTS = sorted([*(ROOT / "examples").glob("*.py"), *(ROOT / "paper_figs").glob("*.py")])
+SLOW = ("kim_basins.py", "kim_transition.py")
 RECIPES = sorted((ROOT / "examples").glob("*.toml"))
 
 
@@ -26,7 +27,13 @@ def execute(command, folder):
     return done.stdout
 
 
-@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.name)
+@pytest.mark.parametrize(
+    "script",
+    [
+        pytest.param(path, id=path.name, marks=pytest.mark.slow if path.name in SLOW else ())
+        for path in SCRIPTS
+    ],
+)
 def test_script(script, tmp_path):
     assert execute([sys.executable, "-W", "error", str(script)], tmp_path)
 

@@ -22,6 +22,11 @@ class Algorithm:
     """
 
     @property
+    def title(self) -> str:
+        """What the algorithm is called."""
+        return type(self).__name__
+
+    @property
     def numbers(self) -> dict[str, Any]:
         """The hyperparameters that reach the step as data, by name."""
         raise NotImplementedError

@@ -143,6 +143,10 @@ class SAM(GD):
         super().__post_init__()
         checked_whole("ascent_steps", self.ascent_steps, 1)
 
+    @property
+    def title(self) -> str:
+        return "SAM" if self.normalize else "USAM"
+
     def ascent(self, n: SimpleNamespace) -> Ascent:
         """The ascent step, as a function of oracle, point and starting point."""
         return normalized(n.rho) if self.normalize else unnormalized(n.rho)
@@ -180,6 +184,10 @@ class ASAM(SAM):
         super().__post_init__()
         if not self.normalize:
             raise ValueError("normalize=False is not defined for ASAM; use SAM(normalize=False)")
+
+    @property
+    def title(self) -> str:
+        return "ASAM"
 
     def ascent(self, n: SimpleNamespace) -> Ascent:
         return adaptive(n.rho, n.eta)

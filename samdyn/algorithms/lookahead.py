@@ -50,6 +50,10 @@ class Lookahead(Algorithm):
         object.__setattr__(self, "alpha", checked_number("alpha", self.alpha, minimum=0.0))
 
     @property
+    def title(self) -> str:
+        return f"Lookahead {self.algorithm.title}"
+
+    @property
     def numbers(self) -> dict[str, Number]:
         return {**self.algorithm.numbers, "alpha": self.alpha}
 

@@ -22,6 +22,10 @@ class Written(Algorithm):
     values: dict[str, Number]
 
     @property
+    def title(self) -> str:
+        return self.definition.__name__
+
+    @property
     def numbers(self) -> dict[str, Number]:
         return self.values
 

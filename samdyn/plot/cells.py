@@ -33,8 +33,12 @@ def require_plane(result: Any, variable: str, source: str) -> tuple[xr.DataArray
     values = result[variable]
     if values.ndim != 2:
         raise ValueError(
-            f"{variable} must be over two dimensions to be drawn, got {values.dims}; choose one "
-            "value of the others with result.isel(…)"
+            f"{variable} must be over two dimensions to be drawn, got {values.dims}; "
+            + (
+                "choose one value of the others with result.isel(…)"
+                if values.ndim > 2
+                else f"run {source} over two"
+            )
         )
     across, up = map(str, values.dims)
     for name in (across, up):

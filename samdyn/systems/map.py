@@ -89,7 +89,9 @@ class Map(System):
 
     @property
     def title(self) -> str:
-        return f"{type(self.algorithm).__name__} on {self.loss.name or self.loss.formula}"
+        several = isinstance(self.algorithm, Switch)
+        name = "Switch" if several else self.single.title
+        return f"{name} on {self.loss.name or self.loss.formula}"
 
     @property
     def about(self) -> dict[str, str]:

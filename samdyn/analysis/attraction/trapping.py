@@ -68,9 +68,10 @@ class Trapping:
             f"{one.kind}{f' of period {one.period}' if one.period > 1 else ''}"
             for one in self.attractors
         )
+        rate = f"escape rate {self.escape_rate:.3g} [{low:.3g}, {high:.3g}]"
         return (
-            f"Trapping({self.kind}; {self.share:.1%} stayed; {kinds or 'no attractor'}; escape "
-            f"rate {self.escape_rate:.3g} [{low:.3g}, {high:.3g}])"
+            f"Trapping({self.kind}; {self.share:.1%} stayed; {kinds or 'no attractor'}; "
+            f"{'all left early' if np.isnan(self.escape_rate) else rate})"
         )
 
 

@@ -51,6 +51,13 @@ class Threshold:
     formula: sympy.Expr | None
     point: tuple[float, ...]
 
+    def __repr__(self) -> str:
+        found = f" = {self.formula}" if self.formula is not None else ""
+        return (
+            f"Threshold({self.name} = {self.value:.12g}{found}: {self.kind}, {self.below} below, "
+            f"{self.above} above)"
+        )
+
     @property
     def decides(self) -> bool:
         """Whether the point becomes or ceases to be an attractor."""

@@ -178,7 +178,7 @@ def located(linear: Linear, point: Any) -> tuple[np.ndarray, int]:
         If the point is neither fixed nor on a cycle.
     """
     points = np.asarray(point, dtype=float)
-    given = linear.states(points if points.ndim != 1 else points[None])
+    given = linear.states(points if points.ndim > 1 else np.atleast_1d(points)[None])
     if given.ndim != 2 or not len(given):
         raise ValueError(
             f"point must be a fixed point or the points of a cycle in rows, got shape "

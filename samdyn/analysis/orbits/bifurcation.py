@@ -34,7 +34,7 @@ def bifurcation(
     *,
     transient: int = 1000,
     samples: int = 64,
-    directions: Sequence[str] = _DIRECTIONS,
+    directions: str | Sequence[str] = _DIRECTIONS,
     nudge: float = 1e-6,
     tolerance: float = 1e-8,
     limit: float = 1e6,
@@ -62,7 +62,7 @@ def bifurcation(
         Steps at each value before the orbit is sampled.
     samples : int, default 64
         Steps that are sampled at each value.
-    directions : sequence of str, default ("up", "down")
+    directions : str or sequence of str, default ("up", "down")
         ``"up"`` goes through the values as they stand, ``"down"`` from the last to the first.
     nudge : float, default 1e-6
         Where a value begins from the end of the one before, every coordinate x (and velocity) is
@@ -157,7 +157,7 @@ def bifurcation(
 
 
 def _ways(directions: Any) -> tuple[str, ...]:
-    ways = tuple(directions)
+    ways = (directions,) if isinstance(directions, str) else tuple(directions)
     if not ways or len(set(ways)) < len(ways) or set(ways) - set(_DIRECTIONS):
         raise ValueError(
             f"directions must be ('up',), ('down',) or ('up', 'down'), got {directions!r}"
