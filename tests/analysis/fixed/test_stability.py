@@ -51,7 +51,9 @@ def test_multipliers_on_quadratics_are_the_closed_forms(d, rho, momentum):
     np.testing.assert_allclose(sorted_complex(found), sorted_complex(expected), atol=1e-10)
 
 
-@pytest.mark.parametrize("d", range(2, 11))
+@pytest.mark.parametrize(
+    "d", [pytest.param(d, marks=() if d in (2, 3, 6) else pytest.mark.slow) for d in range(2, 11)]
+)
 @pytest.mark.parametrize("momentum", [0.0, 0.6])
 def test_thresholds_on_quadratics_are_the_closed_forms(d, momentum):
     """Stable iff 0 < lam(1 + rho lam) < 2(1 + momentum)/lr for every eigenvalue."""
