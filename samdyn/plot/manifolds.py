@@ -15,7 +15,7 @@ from samdyn.plot.style import COLORS, axes_or_new
 def manifolds(
     result: xr.Dataset | Sequence[xr.Dataset], *, ax: Axes | None = None, legend: bool = True
 ) -> Axes:
-    """Stable and unstable manifolds, each in its own colour and dashes.
+    """Stable and unstable manifolds, each in its own colour.
 
     Parameters
     ----------
@@ -56,7 +56,7 @@ def manifolds(
     limits = ax.get_xlim(), ax.get_ylim()
     for one in given:
         kind = one.attrs["kind"]
-        color, dashes = {"stable": (COLORS[0], "-"), "unstable": (COLORS[1], "--")}[kind]
+        color, dashes = {"stable": (COLORS[0], "-"), "unstable": (COLORS[1], "-")}[kind]
         label = f"{kind} manifold"
         if label in ax.get_legend_handles_labels()[1]:
             label = ""

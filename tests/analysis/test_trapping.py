@@ -82,3 +82,11 @@ def test_threads_play_no_part():
 def test_refusals(point, options, said):
     with pytest.raises(ValueError, match=said):
         trapping(sd.Map(sd.Loss("x**2 - y**2"), sd.GD(lr=0.1)), point, **options)
+
+
+def test_a_slow_saddle_has_its_rate():
+    """It is too slow for the run, but its multiplier is known."""
+    saddle = sd.Map(sd.Loss("x**2 - y**2/2"), sd.GD(lr=1e-4))
+    found = sd.trapping(saddle, [0, 0], radius=1.0, steps=2000, progress=False)
+    assert found.kind == "undecided"
+    assert found.exponent == pytest.approx(np.log1p(1e-4), rel=1e-12)

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from samdyn.analysis.attraction.running import ends_of, stop_if_interrupted
 from samdyn.analysis.linear import Linear
 from samdyn.analysis.orbits.lyapunov import lyapunov
 from samdyn.ensembles.events import REASONS, Diverged, Escape
 from samdyn.ensembles.points import checked_points
+from samdyn.ensembles.result import finished, whole_final
 from samdyn.ensembles.run import simulate
 from samdyn.numbers import checked_number, checked_whole
 from samdyn.systems.base import System
@@ -71,8 +71,11 @@ class Cells:
         label, rate = np.full(n, _UNDECIDED), np.full(n, np.nan)
         period = np.zeros(n, int)
         run = self._run(values, np.broadcast_to(self.start, (n, len(self.start))), self.steps)
-        stop_if_interrupted(run)
-        end, taken = ends_of(run, self.linear.system).reshape(n, -1), run.steps.values.reshape(n)
+        finished(run)
+        end, taken = (
+            whole_final(run, self.linear.system).reshape(n, -1),
+            run.steps.values.reshape(n),
+        )
         reason = run.reason.values.reshape(n)
         escaped = reason == REASONS.index("escaped")
         diverged = reason == REASONS.index("diverged")

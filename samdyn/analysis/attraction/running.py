@@ -10,6 +10,7 @@ import xarray as xr
 
 from samdyn.analysis.linear import Linear
 from samdyn.ensembles.events import REASONS, Diverged, Event, Reached
+from samdyn.ensembles.result import finished, whole_final
 from samdyn.ensembles.run import simulate
 
 NOWHERE, GONE = -1, -2
@@ -74,7 +75,10 @@ class Running:
             place = np.where(reason == REASONS.index("reached"), place + first, NOWHERE)
             which[left] = np.where(reason == REASONS.index("diverged"), GONE, place)
             ends = ends.copy()
-            ends[left], taken[left] = ends_of(run, self.linear.system), run.steps.values.reshape(-1)
+            ends[left], taken[left] = (
+                whole_final(run, self.linear.system),
+                run.steps.values.reshape(-1),
+            )
         return which, ends, taken
 
     def path(self, states: np.ndarray, steps: int) -> np.ndarray:
@@ -104,17 +108,5 @@ class Running:
             state=True,
             **self.options,
         )
-        stop_if_interrupted(run)
+        finished(run)
         return run
-
-
-def stop_if_interrupted(run: xr.Dataset) -> None:
-    """Raise KeyboardInterrupt if a run was interrupted: half of it says nothing."""
-    if bool((run.reason == REASONS.index("interrupted")).any()):
-        raise KeyboardInterrupt
-
-
-def ends_of(run: xr.Dataset, system: Any) -> np.ndarray:
-    """The final states of a run with ``state=True``, of shape (…, rows)."""
-    parts = [run.final, *(run[f"final_{name}"] for name in system.vectors)]
-    return np.concatenate([part.values for part in parts], axis=-1)

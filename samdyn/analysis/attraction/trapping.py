@@ -9,11 +9,12 @@ import numpy as np
 import xarray as xr
 
 from samdyn.analysis.attraction.attractors import Attractor
-from samdyn.analysis.attraction.running import Running, ends_of, stop_if_interrupted
+from samdyn.analysis.attraction.running import Running
 from samdyn.analysis.attraction.search import Search
-from samdyn.analysis.linear import Linear
+from samdyn.analysis.linear import Linear, described
 from samdyn.ensembles.events import Diverged, Escape
 from samdyn.ensembles.points import ball
+from samdyn.ensembles.result import finished, whole_final
 from samdyn.ensembles.run import simulate
 from samdyn.numbers import checked_number, checked_whole
 from samdyn.systems.base import System
@@ -47,7 +48,9 @@ class Trapping:
         Its exact 95 % interval (Garwood's, for a Poisson count). With no escape the upper end is
         what can be said.
     exponent : float
-        The largest Lyapunov exponent of those that stayed without a period; NaN if there are none.
+        The largest Lyapunov exponent of those that stayed without a period. If there are none and
+        the point itself is fixed and repels, the rate at which a small distance from it grows, log
+        of its largest multiplier. Per step (a flow: per unit of time); else NaN.
     steps : ndarray of int, shape (particles,)
         When each left, or the length of the run.
     escaped : ndarray of bool, shape (particles,)
@@ -151,11 +154,11 @@ def trapping(
         state=True,
         **options,
     )
-    stop_if_interrupted(run)
+    finished(run)
     stayed, taken = run.reason.values == 0, run.steps.values
     early = steps // 10
     late = int(np.sum(~stayed & (taken > early)))
-    ends = ends_of(run, system)[stayed][:_SAMPLE]
+    ends = whole_final(run, system)[stayed][:_SAMPLE]
     search = Search(Running(linear, center + radius * np.eye(linear.size), **options), steps)
     labels, _ = search.label(ends)
     within = [_within(one, center[:d], radius) for one in search.attractors]
@@ -172,10 +175,19 @@ def trapping(
         attractors=tuple(reached),
         escape_rate=late / exposure if exposure else np.nan,
         escape_interval=_interval(late, exposure),
-        exponent=max(chaos, default=np.nan),
+        exponent=max(chaos, default=_repulsion(linear, center) / system.duration),
         steps=taken,
         escaped=~stayed,
     )
+
+
+def _repulsion(linear: Linear, center: np.ndarray) -> float:
+    """The log of the largest multiplier of a fixed point that repels; else NaN."""
+    moved, _ = linear.residual(center)
+    if linear.smoothness(center) == "jumps" or np.linalg.norm(moved) > 1e-9:
+        return np.nan
+    size = float(np.max(np.abs(described(linear, center).eigenvalues)))
+    return float(np.log(size)) if size > 1 else np.nan
 
 
 def _within(attractor: Attractor, center: np.ndarray, radius: float) -> bool:

@@ -37,7 +37,7 @@ def continuation(
         Of a flow, the zeros of its field are followed.
     name : str
         The number that changes: one of ``system.numbers``.
-    start : array_like, shape (d,) or (rows,)
+    start : array_like, shape (d,), (rows,) or (period, d or rows)
         A point near the fixed point, or near the first point of the cycle.
     between : (float, float)
         The interval of the number; the branch stops exactly at its ends.
@@ -85,6 +85,9 @@ def continuation(
     >>> branch.special_kind.values.tolist(), branch.special_value.values.round(12).tolist()
     (['flip'], [3.0])
     """
+    path = np.asarray(start, dtype=float)
+    if path.ndim == 2:  # all points of a cycle, as sd.cycles has them
+        period, start = len(path), path[0]
     curve = Curve(system, name, between, period)
     step = checked_number("step", step, above=0.0)
     points = checked_whole("points", points, 1)

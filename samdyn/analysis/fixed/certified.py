@@ -15,7 +15,7 @@ from samdyn.analysis.fixed.shooting import (
     shorter,
     spaced,
 )
-from samdyn.analysis.fixed.starts import around, inside, spread
+from samdyn.analysis.fixed.starts import around, inside, settled, spread
 from samdyn.analysis.linear import Linear, described, kind_of
 from samdyn.losses.critical import CriticalPoint
 
@@ -38,7 +38,11 @@ def certified(
         Of the loss, if there is one: near these the search is closer.
     """
     # of equally good ones the first is kept: critical points are known to the last digit
-    seeds = np.concatenate([around(linear, centres, box), spread(linear, box, count)])
+    near, far = around(linear, centres, box), spread(linear, box, count)
+    seeds = np.concatenate([near, far])
+    if period > 1 and len(near) > len(centres):  # it jumps at some of them
+        some = np.concatenate([near[:: max(len(near) // 128, 1)], far[:: max(len(far) // 128, 1)]])
+        seeds = np.concatenate([seeds, settled(linear, some, box)])
     found = [] if period > 1 else resting(linear, centres)
     for one, tolerance in _candidates(linear, period, seeds, box):
         if not any(_same(one, other, tolerance) for other in found):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import sympy
@@ -14,6 +14,7 @@ from samdyn.symbols import symbols
 from samdyn.systems.base import System
 
 _DEPTH = 12
+_ROUNDING = 1e-14
 
 
 @dataclass(frozen=True)
@@ -25,16 +26,18 @@ class Threshold:
     name : str
         The number that changes.
     value : float
-        Where the crossing is: that of the formula, or else the upper end of ``bracket``.
+        Where the crossing is: that of the formula, or else found by bisection.
     kind : str
         "fold" (the multiplier is +1), "flip" (-1) or "Neimark-Sacker" (a complex pair); for a flow
         "fold" (the eigenvalue is 0) or "Hopf".
     multiplier : complex
         The multiplier that crosses (for a flow the eigenvalue), as computed at ``value``.
     below, above : str
-        What the point is on either side: "attractor", "saddle", "repeller", …
+        What the point is on either side: "attractor", "saddle", "repeller", … Directions that
+        are neutral at every value, as along a curve of minimisers, do not count.
     bracket : (float, float)
-        Neighbouring floats with different numbers of unstable directions, as computed.
+        Where the crossing is for certain: beyond it the multiplier is off the circle by more than
+        rounding. Most are 1e-12 wide or less.
     formula : sympy.Expr or None
         The same value as a formula of the other numbers, where SymPy finds one.
     point : tuple of float
@@ -110,9 +113,10 @@ def _threshold(spectrum: Spectrum, a: float, b: float) -> list[Threshold]:
     crossing = complex(values[np.argmin(np.abs(growth(values, continuous)))])
     value = float(b)
     formula = None
+    room = _room(spectrum, a, b)
     if spectrum.period == 1:
         system = spectrum.linear.system
-        formula = threshold_formula(system, spectrum.rest, spectrum.name, value)
+        formula = threshold_formula(system, spectrum.rest, spectrum.name, value, room)
         if formula is not None:
             value = float(formula.subs(_known(system)))
     return [
@@ -121,9 +125,9 @@ def _threshold(spectrum: Spectrum, a: float, b: float) -> list[Threshold]:
             value=value,
             kind=_kind(crossing, continuous),
             multiplier=crossing,
-            below=_beside(spectrum, a, -1.0),
-            above=_beside(spectrum, b, 1.0),
-            bracket=(float(a), float(b)),
+            below=_beside(spectrum, a, -room),
+            above=_beside(spectrum, b, room),
+            bracket=(float(a) - room, float(b) + room),
             formula=formula,
             point=tuple(z.tolist()),
         )
@@ -134,10 +138,45 @@ def _known(system: System) -> dict[sympy.Symbol, float]:
     return dict(zip(symbols(tuple(system.numbers)), system.numbers.values(), strict=True))
 
 
-def _beside(spectrum: Spectrum, value: float, side: float) -> str:
-    """What the point is a little way off the crossing."""
-    for share in (1e-7, 1e-6, 1e-5, 1e-4, 1e-3):
-        values = spectrum.eigenvalues(value + side * share * (abs(value) or 1.0))
+def _room(spectrum: Spectrum, a: float, b: float) -> float:
+    """How far from a crossing its multiplier stays on the circle but for rounding.
+
+    Where it crosses with a slope this is next to nothing; a cubic crossing takes more.
+    """
+    room = 1e-15 * (abs(b) or 1.0)
+    while room < 1e-3 * (abs(b) or 1.0):
+        for value in (a - room, b + room):
+            values = spectrum.eigenvalues(value)
+            if values is None:
+                return room
+            sizes = np.abs(growth(values, spectrum.continuous))
+            if np.min(sizes, initial=np.inf) <= _ROUNDING * (1.0 + np.max(np.abs(values))):
+                break
+        else:
+            return room
+        room *= 4.0
+    return room
+
+
+def merged(spectrum: Spectrum, found: list[Threshold]) -> list[Threshold]:
+    """Crossings that rounding alone keeps apart, as one; none if nothing changes across them."""
+    result: list[Threshold] = []
+    for one in found:
+        if not result or one.bracket[0] > result[-1].bracket[1]:
+            result.append(one)
+            continue
+        last = result.pop()
+        low, high = last.bracket[0], max(one.bracket[1], last.bracket[1])
+        if spectrum.unstable(low) != spectrum.unstable(high):
+            result.append(replace(last, above=one.above, bracket=(low, high)))
+    return result
+
+
+def _beside(spectrum: Spectrum, value: float, room: float) -> str:
+    """What the point is a little way off the crossing, on the side of the sign of ``room``."""
+    size = abs(value) or 1.0
+    for share in (1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 3e-2):
+        values = spectrum.eigenvalues(value + np.sign(room) * max(share * size, 4 * abs(room)))
         if values is not None:
             kind = kind_of(values, spectrum.continuous)
             if kind not in ("neutral", "centre"):

@@ -22,8 +22,10 @@ _LONGEST = 4000
 """Operations in a step beyond which SymPy is not asked."""
 
 
-def threshold_formula(system: System, z: np.ndarray, name: str, value: float) -> sympy.Expr | None:
-    """The formula of a crossing that was found at ``value``, or None.
+def threshold_formula(
+    system: System, z: np.ndarray, name: str, value: float, room: float = 0.0
+) -> sympy.Expr | None:
+    """The formula of a crossing that was found at ``value``, give or take ``room``; or None.
 
     The characteristic conditions are factored: det(J - 1) = 0 for a multiplier +1, det(J + 1) = 0
     for -1, and that two multipliers have the product 1 for a complex pair (for a flow det J = 0,
@@ -61,7 +63,7 @@ def threshold_formula(system: System, z: np.ndarray, name: str, value: float) ->
                 known = complex(candidate.subs(numbers))
             except TypeError:
                 continue
-            if abs(known - value) <= 1e-9 * (1e-3 + abs(value)):
+            if abs(known - value) <= max(4 * room, 1e-9 * (1e-3 + abs(value))):
                 return sympy.factor(sympy.simplify(candidate))
     return None
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from samdyn.analysis.linear import Linear, growth, solved
+from samdyn.analysis.linear import NEUTRAL, Linear, growth, solved
 
 _FOLLOW = 1e-8
 """A point that moves less than this, beside its size, over all values of the number rests."""
@@ -38,6 +38,9 @@ class Spectrum:
         self.moves = bool(np.any(~still & ~(steps <= _FOLLOW * (1 + np.linalg.norm(z)))))
         self.known = {self.start: z}
         self.values = self._followed(values) if self.moves else values
+        self._asleep, self._at_one = 0, True
+        self._table = self._scanned()
+        self._set_asleep()
 
     def state(self, value: float) -> np.ndarray | None:
         """The point at a value, from the nearest value where it is known."""
@@ -55,7 +58,14 @@ class Spectrum:
         return z[0]
 
     def eigenvalues(self, value: float) -> np.ndarray | None:
-        """The eigenvalues at a value; None where the point is lost."""
+        """The eigenvalues at a value; None where the point is lost.
+
+        Without those that are neutral at every value, along a curve of minimisers for example.
+        """
+        values = self._all(value)
+        return None if values is None else self._awake(values)
+
+    def _all(self, value: float) -> np.ndarray | None:
         z = self.state(value)
         if z is None:
             return None
@@ -78,16 +88,49 @@ class Spectrum:
 
     def counts(self) -> np.ndarray:
         """The unstable eigenvalues at every value of the scan: positive, negative, complex."""
+        lost = np.any(np.isnan(self._table), axis=1)
+        sides = sides_of(self._awake(np.where(lost[:, None], 0.0, self._table)), self.continuous)
+        return np.where(lost[:, None], -1, sides)
+
+    def _scanned(self) -> np.ndarray:
+        """All eigenvalues at every value of the scan; NaN where the point is lost."""
         if self.moves:
-            return np.array([self.sides(value) for value in self.values])
+            blank = np.full(self.linear.size, np.nan + 0j)
+            found = [self._all(float(value)) for value in self.values]
+            return np.array([blank if values is None else values for values in found])
         z = np.broadcast_to(self.rest, (len(self.values), len(self.rest)))
         if self.continuous:
             jacobian = self.linear.law(z, **{self.name: self.values})[1]
         else:
             jacobian = self.linear.orbit(z, self.period, **{self.name: self.values})[2]
         finite = np.all(np.isfinite(jacobian), axis=(-2, -1))
-        values = np.linalg.eigvals(np.where(finite[:, None, None], jacobian, 0.0))
-        return np.where(finite[:, None], sides_of(values, self.continuous), -1)
+        values = np.linalg.eigvals(np.where(finite[:, None, None], jacobian, 0.0)).astype(complex)
+        return np.where(finite[:, None], values, np.nan)
+
+    def _set_asleep(self) -> None:
+        """How many eigenvalues are neutral at every value, and whether that is at one place."""
+        known = self._table[~np.any(np.isnan(self._table), axis=1)]
+        if not len(known):
+            return
+        # beside a large eigenvalue a neutral one has the rounding of the large one
+        size = np.maximum(1.0, np.max(np.abs(known), axis=1, keepdims=True))
+        neutral = np.abs(growth(known, self.continuous)) <= NEUTRAL * size
+        fewest = int(np.argmin(neutral.sum(axis=1)))
+        self._asleep = int(neutral[fewest].sum())
+        centre = 0.0 if self.continuous else 1.0
+        gaps = np.abs(known[fewest][neutral[fewest]] - centre)
+        self._at_one = bool(np.all(gaps < 1e-6 * size[fewest]))
+
+    def _awake(self, values: np.ndarray) -> np.ndarray:
+        """The eigenvalues that are not neutral throughout: those furthest from neutral."""
+        if not self._asleep:
+            return values
+        if self._at_one:
+            away = np.abs(values - (0.0 if self.continuous else 1.0))
+        else:
+            away = np.abs(growth(values, self.continuous))
+        order = np.argsort(away, axis=-1, kind="stable")[..., self._asleep :]
+        return np.take_along_axis(values, order, axis=-1)
 
     @property
     def continuous(self) -> bool:

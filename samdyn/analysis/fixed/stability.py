@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from samdyn.analysis.linear import Linear, described, kind_of
+from samdyn.analysis.linear import NEUTRAL, Linear, described, growth, kind_of
 from samdyn.systems.base import System
 
 _FIXED = 1e-6
@@ -60,7 +60,7 @@ class Stability:
     @property
     def unstable(self) -> int:
         """The number of directions along which it repels."""
-        return int(np.sum(self.rates > 0))
+        return int(np.sum(growth(self.eigenvalues, self.continuous) > NEUTRAL))
 
     def __repr__(self) -> str:
         place = " -> ".join(f"({', '.join(f'{x:.6g}' for x in z)})" for z in self.points)
@@ -187,6 +187,13 @@ def located(linear: Linear, point: Any) -> tuple[np.ndarray, int]:
     if linear.system.continuous and len(given) > 1:
         raise ValueError("a flow has fixed points here, not cycles; give one point")
     period, z = len(given), given[0]
+    for shorter in range(1, period):
+        if period % shorter == 0 and np.allclose(
+            given[shorter:], given[:-shorter], rtol=0, atol=1e-9 * np.max(np.abs(given))
+        ):
+            raise ValueError(
+                f"point has period {shorter}, not {period}: give each point of the cycle once"
+            )
     jumps = linear.smoothness(z) == "jumps"
     scale = 1.0 + float(np.linalg.norm(z))
     if not jumps:

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import numpy as np
+import xarray as xr
 
 from samdyn.analysis.linear import Linear
+from samdyn.ensembles.events import Diverged
+from samdyn.ensembles.result import finished, whole_final
+from samdyn.ensembles.run import simulate
 from samdyn.losses.critical import CriticalPoint
 
 _SIMULATED, _SNAPSHOTS = 256, (3, 30, 1000)
+_LONG = 300_000
 
 
 def spread(linear: Linear, box: np.ndarray, count: int) -> np.ndarray:
@@ -61,6 +66,26 @@ def around(linear: Linear, centres: list[CriticalPoint], box: np.ndarray) -> np.
         away = factors[:, None, None] * r[:, None] * directions
         seeds.append(linear.states(c.point + away.reshape(-1, d)))
     return np.concatenate(seeds)
+
+
+def settled(linear: Linear, states: np.ndarray, box: np.ndarray) -> np.ndarray:
+    """Where long runs end, in the box.
+
+    Normalised SAM drifts along valleys as slowly as its cycles are small: the cycle that it ends
+    in may be far from the critical point beside it.
+    """
+    run = simulate(
+        linear.system,
+        xr.DataArray(
+            states, dims=("particle", "coord"), coords={"coord": list(linear.system.rows)}
+        ),
+        _LONG,
+        until=Diverged(1e6 * float(np.max(np.abs(box)))),
+        state=True,
+        progress=False,
+    )
+    ends = whole_final(finished(run), linear.system)
+    return ends[inside(ends[:, None, : len(box)], box, 0.0)]
 
 
 def inside(orbits: np.ndarray, box: np.ndarray, slack: float) -> np.ndarray:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from samdyn.analysis.fixed.crossings import Threshold, crossings
+from samdyn.analysis.fixed.crossings import Threshold, crossings, merged
 from samdyn.analysis.fixed.spectrum import Spectrum
 from samdyn.analysis.fixed.stability import located
 from samdyn.analysis.linear import Linear
@@ -92,7 +92,8 @@ def stability_thresholds(
     name : str
         One of ``system.numbers`` (or ``momentum``, which is 0 where it is not among them).
     between : (low, high), optional
-        Default: 1e-8 to 1e8 for lr, rho and other numbers of an algorithm, 0 to 1 for momentum.
+        Default: 1e-8 to 1e8, and as far around the current value, for lr, rho and other numbers
+        of an algorithm; 0 to 1 for momentum.
         Needed for constants of the loss.
 
     Returns
@@ -130,7 +131,7 @@ def stability_thresholds(
     found: list[Threshold] = []
     for i in np.flatnonzero(np.any(counts[1:] != counts[:-1], axis=1)):
         found += crossings(spectrum, spectrum.values[i], spectrum.values[i + 1])
-    return found
+    return merged(spectrum, found)
 
 
 def _with_number(system: System, name: str) -> tuple[System, bool]:
@@ -161,6 +162,8 @@ def _started(system: System, name: str) -> System:
 
 def _interval(name: str, between: Any) -> tuple[float, float]:
     if between is not None:
+        if np.shape(between) != (2,):
+            raise ValueError(f"between must be (low, high) with low < high, got {between}")
         low, high = map(float, between)
         if not low < high or not np.isfinite(high - low):
             raise ValueError(f"between must be (low, high) with low < high, got {between}")
@@ -176,6 +179,8 @@ def _interval(name: str, between: Any) -> tuple[float, float]:
 
 def _scan(name: str, between: Any, current: float) -> np.ndarray:
     low, high = _interval(name, between)
+    if between is None and name != "momentum" and current > 0:
+        low, high = min(low, 1e-8 * current), max(high, 1e8 * current)
     evenly: Callable[..., np.ndarray] = np.linspace
     if low > 0 and high / low > 1e3:
         evenly = np.geomspace

@@ -369,3 +369,23 @@ def test_refusals():
         fixed_points(BEALE)
     with pytest.raises(ValueError, match="one value of lr"):
         fixed_points(sd.Map(BEALE, sd.GD(lr=[0.1, 0.2])))
+
+
+def test_sam_ends_far_from_the_minimum_beside_which_it_drifts():
+    """On Beale at rho = 0.1 the cycle of the minimum (3, 0.5) is 0.03 off; a plain run ends there."""
+    lr, rho = 1e-4, 0.1
+    found = sd.cycles(sd.Map(sd.losses.beale(), sd.SAM(lr=lr, rho=rho)), 2)
+    (one,) = [c for c in found if c.kind == "attractor" and c.point[0] > 2]
+    x, y = 2.972, 0.493
+
+    def slope(x, y):
+        a, b, c = 1.5 - x + x * y, 2.25 - x + x * y**2, 2.625 - x + x * y**3
+        gx = 2 * (a * (y - 1) + b * (y**2 - 1) + c * (y**3 - 1))
+        return gx, 2 * x * (a + 2 * b * y + 3 * c * y**2)
+
+    for _ in range(40_000):
+        gx, gy = slope(x, y)
+        size = np.hypot(gx, gy)
+        gx, gy = slope(x + rho * gx / size, y + rho * gy / size)
+        x, y = x - lr * gx, y - lr * gy
+    assert np.min(np.linalg.norm(one.points - [x, y], axis=1)) < 1e-9

@@ -214,7 +214,66 @@ def test_multipliers_of_sams_two_cycle():
     assert found.period == 2
 
 
+@pytest.mark.parametrize("x", [1.0, 1.3, 1.7])
+def test_thresholds_on_a_curve_of_minimisers(x):
+    """The multiplier 1 along xy = 1 is neutral throughout and does not count."""
+    top = 2 * (x**2 + x**-2)
+    gd = sd.Map(sd.Loss("(x*y - 1)**2"), sd.GD(lr=0.1))
+    (found,) = sd.stability_thresholds(gd, [x, 1 / x], "lr")
+    assert (found.kind, found.below) == ("flip", "attractor")
+    assert found.value == pytest.approx(2 / top, rel=1e-12)
+    assert found.multiplier == pytest.approx(-1)
+    usam = sd.Map(sd.Loss("(x*y - 1)**2"), sd.USAM(lr=0.1, rho=0.1, momentum=0.5))
+    (found,) = sd.stability_thresholds(usam, [x, 1 / x], "rho")
+    assert found.value == pytest.approx((2 * 1.5 / (0.1 * top) - 1) / top, rel=1e-11)
+
+
+def test_the_multiplier_that_crosses_is_named():
+    for formula, value in (("x**2/2 + y**4", 2.0), ("x**4 + y**2", 1.0)):
+        found = sd.stability_threshold(sd.Map(sd.Loss(formula), sd.GD(lr=0.1)), [0, 0], "lr")
+        assert (found.kind, found.value) == ("flip", pytest.approx(value, rel=1e-12))
+        assert found.multiplier == pytest.approx(-1)
+
+
+@pytest.mark.parametrize(("steps", "decides"), [(2, None), (3, 1.5)])
+def test_multipliers_that_touch_or_cross_without_a_slope(steps, decides):
+    """With k ascent steps lam (1 + rho lam/k)^k: k = 2 touches the circle, k = 3 crosses it."""
+    system = sd.Map(sd.Loss("x**2 - y**2"), sd.USAM(lr=0.1, rho=0.1, ascent_steps=steps))
+    folds = [t for t in sd.stability_thresholds(system, [0, 0], "rho") if t.kind == "fold"]
+    if decides is None:
+        assert not folds
+        return
+    (found,) = folds
+    assert found.value == pytest.approx(decides, abs=1e-12)
+    assert (found.below, found.above) == ("saddle", "attractor")
+    assert sd.stability_threshold(system, [0, 0], "rho").value == found.value
+
+
+def test_crossings_far_from_the_usual_values_and_common_ones():
+    stiff = sd.Map(sd.Loss("1e10*x**2 + 1e-6*y**2"), sd.GD(lr=1e-12))
+    assert sd.stability_threshold(stiff, [0, 0], "lr").value == pytest.approx(1e-10, rel=1e-9)
+    both = sd.Map(sd.Loss("x**2 + y**2/4"), sd.GD(lr=0.1, momentum=0.9))
+    (found,) = sd.stability_thresholds(both, [0, 0], "momentum", (0, 2))
+    assert found.kind == "Neimark-Sacker"
+    assert found.value == pytest.approx(1.0, abs=1e-12)
+
+
+def test_a_number_stands_for_a_point_of_one_variable():
+    logistic = sd.FormulaMap({"x": "r*x*(1 - x)"}, r=3.2)
+    assert sd.stability(logistic, 0.6875).kind == "repeller"
+
+
 REFUSALS = {
+    "twice the same": (
+        lambda s: sd.stability(s, [[0, 0], [0, 0]]),
+        ValueError,
+        "point has period 1, not 2",
+    ),
+    "one end": (
+        lambda s: sd.stability_threshold(s, [0, 0], "rho", 3),
+        ValueError,
+        "between must be .low, high.",
+    ),
     "not fixed": (lambda s: sd.stability(s, [1, 1]), ValueError, r"point \(1, 1\) is not fixed"),
     "wrong length": (lambda s: sd.stability(s, [1, 1, 1]), ValueError, "point must have 2 entries"),
     "NaN": (lambda s: sd.stability(s, [np.nan, 0]), ValueError, "point must be finite"),

@@ -153,7 +153,7 @@ def test_refusals():
         (ValueError, "values must increase", ("r", [2, 1], 0.3), {}),
         (ValueError, "values must be finite", ("r", [1, np.nan], 0.3), {}),
         (TypeError, "name must be that of one of the system's numbers", (3, [1, 2], 0.3), {}),
-        (ValueError, "directions must be", ("r", [1, 2], 0.3), {"directions": "up"}),
+        (ValueError, "directions must be", ("r", [1, 2], 0.3), {"directions": "left"}),
         (ValueError, "directions must be", ("r", [1, 2], 0.3), {"directions": ()}),
         (ValueError, "transient must be a whole number", ("r", [1, 2], 0.3), {"transient": -1}),
         (ValueError, "samples must be a whole number", ("r", [1, 2], 0.3), {"samples": 0}),
