@@ -372,7 +372,7 @@ def test_refusals():
 
 
 def test_sam_ends_far_from_the_minimum_beside_which_it_drifts():
-    """On Beale at rho = 0.1 the cycle of the minimum (3, 0.5) is 0.03 off; a plain run ends there."""
+    """On Beale at rho = 0.1 the cycle by the minimum is 0.03 away from it; a run ends there."""
     lr, rho = 1e-4, 0.1
     found = sd.cycles(sd.Map(sd.losses.beale(), sd.SAM(lr=lr, rho=rho)), 2)
     (one,) = [c for c in found if c.kind == "attractor" and c.point[0] > 2]
