@@ -59,8 +59,9 @@ def basins(
     xarray.Dataset
         ``label`` and ``steps`` (taken until the particle was in the certified ball) over the
         dimensions of ``x0``. A label is the place in ``attractor``, or -1: undecided after all
-        steps, -2: diverged (1e12 times further out than any initial point), -3: it stays at a
-        fixed point or a cycle that is no attractor (it began on its stable manifold).
+        steps (so are the few points on a set that moves for ever but attracts nothing), -2:
+        diverged (1e12 times further out than any initial point), -3: it stays at a fixed point
+        or a cycle that is no attractor (it began on its stable manifold).
 
         Over ``attractor``: ``attractor_kind`` ("fixed point", "cycle", "neutral set", "chaotic",
         "quasiperiodic"), ``period``, ``point`` (…, row), ``rate`` (log of the largest multiplier,

@@ -59,7 +59,8 @@ def basin_entropy(result: xr.Dataset, box: int = 5) -> BasinEntropy:
     result : Dataset
         Of `samdyn.basins` on a grid of two dimensions. Every label counts, -1 to -3 too.
     box : int, default 5
-        Points along a box's side.
+        Points along a box's side. A boundary that runs exactly between boxes, as in the example,
+        is in none of them: shift the grid or take another size.
 
     Returns
     -------

@@ -15,7 +15,6 @@ from samdyn.systems.base import System, checked_system
 
 _SCAN = 1200
 _SMALLEST, _LARGEST = 1e-8, 1e8
-_POSITIVE = ("lr", "rho", "weight_decay", "eta", "alpha")
 
 
 def stability_threshold(
@@ -57,7 +56,7 @@ def stability_threshold(
     found = stability_thresholds(system, point, name, between)
     system, _ = _with_number(system, name)
     if not found:
-        low, high = _interval(name, between)
+        low, high = _interval(system, name, between)
         raise ValueError(
             f"no multiplier crosses the unit circle for {name} between {low:g} and {high:g}; look "
             "elsewhere with between=(low, high)"
@@ -125,7 +124,7 @@ def stability_thresholds(
             "normalised SAM does at a critical point); look at the cycles around "
             "it, samdyn.cycles(system, 2)"
         )
-    values = _scan(name, between, float(system.numbers[name]))
+    values = _scan(system, name, between)
     spectrum = Spectrum(linear, z, period, name, values)
     counts = spectrum.counts()
     found: list[Threshold] = []
@@ -160,7 +159,7 @@ def _started(system: System, name: str) -> System:
         ) from None
 
 
-def _interval(name: str, between: Any) -> tuple[float, float]:
+def _interval(system: System, name: str, between: Any) -> tuple[float, float]:
     if between is not None:
         if np.shape(between) != (2,):
             raise ValueError(f"between must be (low, high) with low < high, got {between}")
@@ -170,15 +169,16 @@ def _interval(name: str, between: Any) -> tuple[float, float]:
         return low, high
     if name == "momentum":
         return 0.0, 1.0
-    if name in _POSITIVE:
+    if name not in system.constants:
         return _SMALLEST, _LARGEST
     raise ValueError(
         f"between must be given for {name}: the interval (low, high) in which to look for crossings"
     )
 
 
-def _scan(name: str, between: Any, current: float) -> np.ndarray:
-    low, high = _interval(name, between)
+def _scan(system: System, name: str, between: Any) -> np.ndarray:
+    low, high = _interval(system, name, between)
+    current = float(system.numbers[name])
     if between is None and name != "momentum" and current > 0:
         low, high = min(low, 1e-8 * current), max(high, 1e8 * current)
     evenly: Callable[..., np.ndarray] = np.linspace
