@@ -92,11 +92,18 @@ class Cells:
 
     def _settled(self, values: np.ndarray, states: np.ndarray) -> tuple[np.ndarray, ...]:
         """What particles do that are still there after all steps."""
-        n = len(values)
         more = max(self.steps // 4, 4 * _LONGEST)
         found = lyapunov(
             self._at(values), self._points(states), more, after=more, k=1, **self.options
         )
+        with np.errstate(over="ignore", invalid="ignore"):  # some leave for good meanwhile
+            return self._judged(values, states, found)
+
+    def _judged(
+        self, values: np.ndarray, states: np.ndarray, found: xr.Dataset
+    ) -> tuple[np.ndarray, ...]:
+        """Label, rate and period by the exponents and by sixty-four steps more."""
+        n = len(values)
         rate = found.exponents.values.reshape(n)
         error = found.standard_error.values.reshape(n)
         ends = np.where(np.isfinite(found.final.values), found.final.values, states)
@@ -125,7 +132,7 @@ class Cells:
             leaving = ~down & (drifting & outwards | (period == 1))
             label[inside & ~leaving & (label != _UNDECIDED)] = _TRAPPED
             label[inside & leaving] = _ESCAPES
-            label[~inside & (self._away(track[:, 0]) < self.radius)] = _ESCAPES
+            label[~inside] = _ESCAPES  # after all steps they were still there
         return label, rate, period
 
     def _run(
