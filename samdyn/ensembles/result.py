@@ -129,6 +129,12 @@ def whole_final(run: xr.Dataset, system: System) -> np.ndarray:
     return np.concatenate([part.values for part in parts], axis=-1)
 
 
+def whole_path(run: xr.Dataset, system: System) -> np.ndarray:
+    """The whole states that were recorded, of shape (…, times, rows); see `whole_final`."""
+    parts = [run["w"], *(run[name] for name in system.vectors)]
+    return np.concatenate([part.values for part in parts], axis=-1)
+
+
 def _states(plan: Plan, gathered: Gathered) -> dict[str, Any]:
     dims, shape, d = plan.axes.dims, plan.axes.shape, len(plan.system.coordinates)
     variables: dict[str, Any] = {}

@@ -65,7 +65,7 @@ class Flow(System):
     continuous = True
 
     def __post_init__(self) -> None:
-        map_ = Map(self.loss, self.algorithm)
+        map_ = self._map
         single = map_.single
         object.__setattr__(self, "dt", checked_number("dt", self.dt, above=0.0))
         if not callable(self.scheme):
@@ -100,7 +100,7 @@ class Flow(System):
 
     @property
     def title(self) -> str:
-        return f"flow of {Map(self.loss, self.algorithm).title}"
+        return f"flow of {self._map.title}"
 
     @property
     def about(self) -> dict[str, str]:
@@ -109,7 +109,7 @@ class Flow(System):
 
     def field(self, z: Sequence[Any], numbers: Mapping[str, Any]) -> list[Any]:
         """The rates of change in words: on scalars of any kind, in the order of ``rows``."""
-        given = (numbers.get(name, 1.0) for name in self._names)
+        given = (numbers.get(name, 1.0) for name in self._map.numbers)
         return list(self._field(*z, *given))
 
     def rate(self, z: Any) -> np.ndarray:
@@ -132,25 +132,25 @@ class Flow(System):
     def replace(self, **numbers: Any) -> Flow:
         """The same flow with other hyperparameters, constants or step length."""
         dt = numbers.pop("dt", self.dt)
-        other = Map(self.loss, self.algorithm).replace(**numbers)
+        other = self._map.replace(**numbers)
         return Flow(other.loss, other.single, dt, self.scheme)
 
-    @property
-    def _names(self) -> tuple[str, ...]:
-        return tuple(Map(self.loss, self.algorithm).numbers)
+    @cached_property
+    def _map(self) -> Map:
+        """The algorithm whose step the flow is derived from."""
+        return Map(self.loss, self.algorithm)
 
-    @property
+    @cached_property
     def _law_numbers(self) -> dict[str, Any]:
-        numbers = Map(self.loss, self.algorithm).numbers
+        numbers = self._map.numbers
         used = "lr" in numbers and _depends(self._field, "lr")
         return {name: value for name, value in numbers.items() if name != "lr" or used}
 
     @cached_property
     def _field(self) -> Program:
         """The rates as a program of the rows and of the map's numbers."""
-        map_ = Map(self.loss, self.algorithm)
-        step, d = map_.program, self.loss.dimension
-        place = step.inputs.index("lr") if "lr" in map_.numbers else -1
+        step, d = self._map.program, self.loss.dimension
+        place = step.inputs.index("lr") if "lr" in self._map.numbers else -1
 
         def definition(*values: Any) -> list[Any]:
             seeds = [{0: 1.0} if i == place else {} for i in range(len(values))]

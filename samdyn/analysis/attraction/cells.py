@@ -12,7 +12,7 @@ from samdyn.analysis.linear import Linear
 from samdyn.analysis.orbits.lyapunov import lyapunov
 from samdyn.ensembles.events import REASONS, Diverged, Escape
 from samdyn.ensembles.points import checked_points
-from samdyn.ensembles.result import finished, whole_final
+from samdyn.ensembles.result import finished, whole_final, whole_path
 from samdyn.ensembles.run import simulate
 from samdyn.numbers import checked_number, checked_whole
 from samdyn.systems.base import System
@@ -108,9 +108,7 @@ class Cells:
         error = found.standard_error.values.reshape(n)
         ends = np.where(np.isfinite(found.final.values), found.final.values, states)
         path = self._run(values, ends, _LONGEST, record=1)
-        track = np.concatenate(
-            [path.w.values, *(path[v].values for v in self.linear.system.vectors)], axis=-1
-        ).reshape(n, _LONGEST + 1, -1)
+        track = whole_path(path, self.linear.system).reshape(n, _LONGEST + 1, -1)
         gaps = np.linalg.norm(track[:, 1:] - track[:, :1], axis=-1)
         gaps = np.where(np.isfinite(gaps), gaps, np.inf)
         size = 1e-3 + np.linalg.norm(track[:, 0], axis=-1)

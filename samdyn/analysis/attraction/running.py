@@ -10,7 +10,7 @@ import xarray as xr
 
 from samdyn.analysis.linear import Linear
 from samdyn.ensembles.events import REASONS, Diverged, Event, Reached
-from samdyn.ensembles.result import finished, whole_final
+from samdyn.ensembles.result import finished, whole_final, whole_path
 from samdyn.ensembles.run import simulate
 
 NOWHERE, GONE = -1, -2
@@ -84,9 +84,7 @@ class Running:
     def path(self, states: np.ndarray, steps: int) -> np.ndarray:
         """The states passed, of shape (steps + 1, n, rows); one that diverged stays there."""
         run = self._simulate(states, steps, (), record=1)
-        vectors = self.linear.system.vectors
-        track = np.concatenate([run.w.values, *(run[name].values for name in vectors)], axis=-1)
-        return np.moveaxis(track, 1, 0)
+        return np.moveaxis(whole_path(run, self.linear.system), 1, 0)
 
     def _simulate(
         self, states: np.ndarray, steps: int, balls: Sequence[Ball], record: int | None = None
