@@ -41,6 +41,7 @@ FUNCTIONS = {
     "sinh": sympy.sinh,
     "cosh": sympy.cosh,
     "tanh": sympy.tanh,
+    "erf": sympy.erf,
     "min": sympy.Min,
     "max": sympy.Max,
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from samdyn.losses.critical import CriticalPoint, find_critical_points
 from samdyn.losses.derivatives import derivative, upper
 from samdyn.losses.formula import FUNCTIONS, FormulaError, check_name, parse, written
 from samdyn.losses.names import check_constants, realised, variable_names
+from samdyn.losses.sample import checked_data, checked_noise, make_sample
 from samdyn.numbers import Number, checked_box, checked_number
 from samdyn.program import Program
 from samdyn.symbols import symbols
@@ -37,14 +39,23 @@ class Loss:
     grad : callable, optional
         Only with a function: the gradient ``grad(w, **constants) -> Point``, for one that no
         formula gives well. Default: differentiated from the value.
+    noise : str or sequence of str, optional
+        Names in the formula that are independent standard normals, drawn anew for each sample: a
+        random loss. They must enter as a polynomial.
+    data : mapping from name to array of shape (n,), optional
+        Names in the formula that have a value for each of n samples: a finite sum, whose
+        minibatches `samdyn.Map` draws.
     **constants : float or array
         Named numbers of the formula. An array becomes a dimension of a simulation's result.
 
     Attributes
     ----------
     formula : str
-        The formula as text.
+        The formula as text; of a random loss, that of one draw.
     expression : sympy.Expr
+        Of a random loss its mean, and so are value, gradient and all that follows.
+    sample : Sample or None
+        One draw of a random loss.
     variables : tuple of str
     constants : dict
     name, source, box, known
@@ -64,6 +75,8 @@ class Loss:
     >>> loss.replace(a=3.0).hessian([1.0, 2.0])
     array([[ 3. ,  0. ],
            [ 0. , -0.5]])
+    >>> Loss("(a*x - b)**2/2", variables="x", data={"a": [1.0, 2.0], "b": [0.0, 1.0]}).expression
+    1.25*x**2 - x + 0.25
     """
 
     def __init__(
@@ -72,6 +85,8 @@ class Loss:
         variables: str | Sequence[str] | None = None,
         *,
         grad: Callable | None = None,
+        noise: str | Sequence[str] | None = None,
+        data: Mapping[str, Any] | None = None,
         **constants: Number,
     ):
         self.constants: dict[str, Any] = {
@@ -84,32 +99,46 @@ class Loss:
         self.known: tuple[tuple[tuple[float, ...], str], ...] = ()
         self.written_value: Callable | None = None
         self.written_grad: Callable | None = grad
+        names, arrays = checked_noise(noise), checked_data(data)
+        if names and arrays:
+            raise TypeError(
+                "noise and data do not go together: give Gaussian noise, or a finite sum"
+            )
+        if grad is not None and (names or arrays):
+            raise TypeError("grad does not go with noise or data: each draw is differentiated")
+        given = {**self.constants, **dict.fromkeys((*names, *arrays))}
+        if len(given) < len(self.constants) + len(names) + len(arrays):
+            twice = sorted(set(self.constants) & {*names, *arrays})[0]
+            raise FormulaError(f"{twice} is given both as a constant and as noise or data")
         if isinstance(formula, str | sympy.Expr):
             if grad is not None:
                 raise TypeError("grad goes with a function; a formula is differentiated exactly")
-            self.expression = parse(formula) if isinstance(formula, str) else realised(formula)
-            self.formula = formula if isinstance(formula, str) else written(self.expression)
-            self.variables = variable_names(variables, self.expression, self.constants)
-            used = {symbol.name for symbol in self.expression.free_symbols}
+            expression = parse(formula) if isinstance(formula, str) else realised(formula)
+            self.formula = formula if isinstance(formula, str) else written(expression)
+            self.variables = variable_names(variables, expression, given)
+            used = {symbol.name for symbol in expression.free_symbols}
             if isinstance(formula, str):  # also the a of a*x - a*x
                 used |= set(re.findall(r"[A-Za-z_]\w*", formula)) - set(FUNCTIONS)
-            else:
-                self._refuse_what_has_no_word()
         elif callable(formula):
             if variables is None:
                 raise TypeError("variables must be given with a function, for example 'x y'")
-            self.written_value = formula
-            self.variables = variable_names(variables, None, self.constants)
-            self._trace_written()
-            self.expression = sympy.sympify(self._said(formula))
-            self.formula = written(self.expression)
-            said = (self.expression, *(self._gradient_expressions() if grad else ()))
-            used = {symbol.name for part in said for symbol in part.free_symbols}
+            self.variables = variable_names(variables, None, given)
+            if not names and not arrays:
+                self.written_value = formula
+                self._trace_written()
+            expression = sympy.sympify(self._said(formula, tuple(given)))
+            self.formula = written(expression)
+            gradient = self._gradient_expressions() if grad else ()
+            used = {symbol.name for part in (expression, *gradient) for symbol in part.free_symbols}
         else:
             raise TypeError(
                 f"formula must be text, a SymPy expression or a function, got {formula!r}"
             )
-        check_constants(self.constants, used)
+        check_constants(given, used)
+        self.sample = make_sample(expression, self.variables, tuple(self.constants), names, arrays)
+        self.expression = self.sample.mean() if self.sample else expression
+        if not isinstance(formula, str) and self.written_value is None:
+            self._refuse_what_has_no_word()
 
     def replace(self, **constants: Number) -> Loss:
         """The same loss with other values of some constants.
@@ -125,6 +154,7 @@ class Loss:
             raise ValueError(f"{unknown[0]} is no constant of this loss; it has {has}")
         twin = object.__new__(type(self))
         twin.__dict__.update(self.__dict__)
+        twin.__dict__.pop("mean", None)
         twin.known = ()  # critical points move with the constants
         twin.constants = self.constants | {
             name: checked_number(f"constant {name}", value) for name, value in constants.items()
@@ -160,16 +190,32 @@ class Loss:
         """The number of variables, d."""
         return len(self.variables)
 
+    @cached_property
+    def mean(self) -> Loss:
+        """The loss without its noise: the expected loss of a random one, else itself."""
+        if self.sample is None:
+            return self
+        used = {symbol.name for symbol in self.expression.free_symbols}
+        constants = {name: value for name, value in self.constants.items() if name in used}
+        mean = Loss(self.expression, self.variables, **constants)
+        mean.box, mean.known = self.box, self.known
+        return mean
+
     @property
     def latex(self) -> str:
         """The formula in LaTeX."""
-        return sympy.latex(self.expression)
+        return sympy.latex(self.sample.expression if self.sample else self.expression)
 
     def _repr_latex_(self) -> str:
         return f"$\\displaystyle L({', '.join(self.variables)}) = {self.latex}$"
 
     def __repr__(self) -> str:
         given = "".join(f", {name}={value!r}" for name, value in self.constants.items())
+        if self.sample and self.sample.noise:
+            given = f", noise={' '.join(self.sample.noise)!r}" + given
+        elif self.sample:
+            n, fields = len(self.sample.table), ", ".join(self.sample.fields)
+            given = f", data of {n} samples: {fields}" + given
         what = f"{self.name}: " if self.name else ""
         return f"Loss({what}{self.formula!r}, variables={' '.join(self.variables)!r}{given})"
 
@@ -213,20 +259,22 @@ class Loss:
                 f"{', '.join(self.variables)}; got {len(self.program(1).outputs)}"
             )
 
-    def _said(self, definition: Callable) -> Any:
-        constants = dict(zip(self.constants, symbols(tuple(self.constants)), strict=True))
+    def _said(self, definition: Callable, names: tuple[str, ...]) -> Any:
         with explained(_name(definition)):
-            return definition(Point(symbols(self.variables)), **constants)
+            known = dict(zip(names, symbols(names), strict=True))
+            return definition(Point(symbols(self.variables)), **known)
 
     def _refuse_what_has_no_word(self) -> None:
         try:
-            self.program(0)
-            self.program(1)
+            for one in (self, self.sample) if self.sample else (self,):
+                one.program(0)
+                one.program(1)
         except ValueError as error:
             raise FormulaError(str(error)) from None
 
     def _gradient_expressions(self) -> tuple[sympy.Expr, ...]:
-        return tuple(map(sympy.sympify, self._said(self.written_grad)))  # type: ignore[arg-type]
+        said = self._said(self.written_grad, tuple(self.constants))  # type: ignore[arg-type]
+        return tuple(map(sympy.sympify, said))
 
     # --- numbers --------------------------------------------------------------------------
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import sympy
 
@@ -22,20 +23,12 @@ def variable_names(
         If a name is unknown, given twice, or cannot be one.
     """
     used = {symbol.name for symbol in expression.free_symbols} if expression is not None else set()
-    if variables is not None and (
-        not isinstance(variables, Iterable) or any(not isinstance(n, str) for n in variables)
-    ):
-        raise TypeError(f"variables must be names such as 'x y' or ['x', 'y'], got {variables!r}")
     if variables is None:
         names = tuple(sorted(used - set(constants), key=_natural))
         if not names:
             raise FormulaError(f"formula {expression} has no variables")
         return names
-    names = tuple(re.findall(r"[^\s,]+", variables) if isinstance(variables, str) else variables)
-    for name in names:
-        check_name(name)
-    if not names or len(set(names)) < len(names):
-        raise FormulaError(f"variables must be different names, at least one; got {names}")
+    names = name_list("variables", variables)
     both = sorted(set(names) & set(constants))
     if both:
         raise FormulaError(f"{both[0]} is given both as a variable and as a constant")
@@ -46,6 +39,24 @@ def variable_names(
             f"constant ({' '.join(constants) or 'none'}); give it a value: {unknown[0]}=…"
         )
     return names
+
+
+def name_list(what: str, names: Any) -> tuple[str, ...]:
+    """Names given as "x y" or as a list.
+
+    Raises
+    ------
+    TypeError, FormulaError
+        If they are no names, or one is given twice.
+    """
+    if not isinstance(names, Iterable) or any(not isinstance(name, str) for name in names):
+        raise TypeError(f"{what} must be names such as 'x y' or ['x', 'y'], got {names!r}")
+    listed = tuple(re.findall(r"[^\s,]+", names) if isinstance(names, str) else names)
+    for name in listed:
+        check_name(name)
+    if not listed or len(set(listed)) < len(listed):
+        raise FormulaError(f"{what} must be different names, at least one; got {listed}")
+    return listed
 
 
 def check_constants(constants: Iterable[str], used: Iterable[str]) -> None:
