@@ -67,6 +67,8 @@ def pushed(
         return tangents[argument] if type(argument) is int else {}
 
     for operation, arguments in program.lines:
+        if not isinstance(operation, str):
+            raise TypeError("a step that takes means over minibatches is not differentiated")
         known = [value(argument) for argument in arguments]
         slots.append(OPERATIONS[operation](*known))
         moving = [tangent(argument) for argument in arguments]

@@ -7,7 +7,7 @@ mpmath) does the same operations in the same order.
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from samdyn import words
@@ -42,7 +42,12 @@ UNARY: dict[str, Callable] = {
 }
 """Operations on one number, and their meaning in words."""
 
-OPERATIONS: dict[str, Callable] = {**_BINARY, **UNARY, "where": words.where}
+OPERATIONS: dict[str, Callable] = {
+    **_BINARY,
+    **UNARY,
+    "where": words.where,
+    "entry": lambda values, place: values[int(place)],
+}
 """Every operation a line may have, and its meaning in words."""
 
 TRANSCENDENTAL = frozenset({*UNARY, "power"} - {"negative", "sqrt", "absolute", "sign"})
@@ -55,7 +60,7 @@ Argument = int | float | bool
 class Line(NamedTuple):
     """One operation: its name and its arguments."""
 
-    operation: str
+    operation: str | Mean
     arguments: tuple[Argument, ...]
 
 
@@ -79,13 +84,39 @@ class Program(NamedTuple):
             return slots[argument] if type(argument) is int else argument
 
         for operation, arguments in self.lines:
-            slots.append(OPERATIONS[operation](*map(get, arguments)))
+            does = OPERATIONS[operation] if isinstance(operation, str) else operation
+            slots.append(does(*map(get, arguments)))
         return tuple(map(get, self.outputs))
 
     @property
     def is_ieee(self) -> bool:
         """Whether every line is fixed to the last bit by IEEE 754 arithmetic."""
         return all(line.operation not in TRANSCENDENTAL for line in self.lines)
+
+
+class Mean(NamedTuple):
+    """The one operation with a loop in it: the means of a program's outputs over a batch.
+
+    Its arguments are the batch, then what the body takes besides its own inputs. It gives a
+    sequence, whose members "entry" takes.
+
+    Attributes
+    ----------
+    body : Program
+        Of the fields of one sample, or of one part of the batch; then of the further arguments.
+    part : int
+        0: one sample after the other. Else: one part of so many samples after the other (the last
+        may be shorter), each counting by its size.
+    """
+
+    body: Program
+    part: int
+
+    def __call__(self, batch: Any, *captured: Any) -> Sequence[Any]:
+        """The means, on a batch of any kind."""
+        if self.part:
+            return batch.over_parts(self.part, lambda part: self.body(part, *captured))
+        return batch.mean(lambda *fields: self.body(*fields, *captured))
 
 
 def pruned(inputs: tuple[str, ...], lines: list[Line], outputs: tuple[Argument, ...]) -> Program:

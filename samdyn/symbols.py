@@ -8,9 +8,42 @@ from typing import Any
 
 import sympy
 
-from samdyn import words
+from samdyn import special, words
 from samdyn.program import Program, integer_power
 from samdyn.tracer import trace
+
+
+class I0e(sympy.Function):
+    """exp(-|x|) I_0(x), the exponentially scaled modified Bessel function."""
+
+    def fdiff(self, argindex: int = 1) -> sympy.Expr:
+        """The derivative."""
+        (x,) = self.args
+        return I1e(x) - sympy.sign(x) * self
+
+    def _eval_evalf(self, prec: int) -> sympy.Expr:
+        (x,) = self.args
+        return (sympy.exp(-sympy.Abs(x)) * sympy.besseli(0, x))._eval_evalf(prec)
+
+    def _latex(self, printer: Any) -> str:
+        return rf"\mathrm{{I0e}}\left({printer.doprint(self.args[0])}\right)"
+
+
+class I1e(sympy.Function):
+    """exp(-|x|) I_1(x), the exponentially scaled modified Bessel function."""
+
+    def fdiff(self, argindex: int = 1) -> sympy.Expr:
+        """The derivative."""
+        (x,) = self.args
+        return I0e(x) - (sympy.sign(x) + 1 / x) * self
+
+    def _eval_evalf(self, prec: int) -> sympy.Expr:
+        (x,) = self.args
+        return (sympy.exp(-sympy.Abs(x)) * sympy.besseli(1, x))._eval_evalf(prec)
+
+    def _latex(self, printer: Any) -> str:
+        return rf"\mathrm{{I1e}}\left({printer.doprint(self.args[0])}\right)"
+
 
 _FUNCTIONS: dict[type, Any] = {
     sympy.exp: words.exp,
@@ -26,6 +59,9 @@ _FUNCTIONS: dict[type, Any] = {
     sympy.atan: words.arctan,
     sympy.Abs: words.absolute,
     sympy.sign: words.sign,
+    sympy.erf: special.erf,
+    I0e: special.i0e,
+    I1e: special.i1e,
 }
 for _symbolic, _word in _FUNCTIONS.items():
     _word.register(sympy.Basic, lambda x, _symbolic=_symbolic: _symbolic(x))
