@@ -10,6 +10,30 @@ from typing import Any
 Oracle = Callable[[Any], Any]
 """The gradient as a function of the point. A step receives it, not its value: SAM asks twice."""
 
+
+class RandomOracle:
+    """The gradient on a sample drawn at random: what a step receives of a random loss.
+
+    It answers on one sample as often as it is asked, as a minibatch does.
+    """
+
+    def __call__(self, p: Any) -> Any:
+        raise NotImplementedError
+
+    @property
+    def mean(self) -> Oracle:
+        """The expected gradient."""
+        raise NotImplementedError
+
+    def redrawn(self) -> RandomOracle:
+        """The same with a sample of its own."""
+        raise NotImplementedError
+
+    def over_parts(self, m: int, transform: Callable[[Oracle], Oracle]) -> Oracle:
+        """The mean of a transformed oracle over parts of m samples of the minibatch."""
+        raise NotImplementedError
+
+
 State = tuple[Any, ...]
 """The weights, then the algorithm's own vectors in the order of ``Algorithm.state``."""
 

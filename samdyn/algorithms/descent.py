@@ -14,6 +14,8 @@ from samdyn.algorithms.gradients import (
     ascended,
     decayed,
     normalized,
+    normalized_by_mean,
+    over_parts,
     unnormalized,
 )
 from samdyn.algorithms.updates import descent, heavy_ball, nesterov
@@ -117,11 +119,14 @@ class SAM(GD):
     decay_in_ascent : bool, default False
         Whether the ascent follows the regularised gradient too. False is what
         ``torch.optim.SGD(weight_decay=…)`` under SAM does.
+    m : int, optional
+        m-SAM: the ascent is taken for each part of m samples of a minibatch by itself, and the
+        gradients there are averaged. Default: for the minibatch as a whole.
 
     Raises
     ------
     ValueError
-        If a number is negative, NaN or infinite, or ``ascent_steps`` is below 1.
+        If a number is negative, NaN or infinite, or ``ascent_steps`` or m is below 1.
 
     References
     ----------
@@ -138,10 +143,13 @@ class SAM(GD):
     normalize: bool = True
     ascent_steps: int = 1
     decay_in_ascent: bool = False
+    m: int | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
         checked_whole("ascent_steps", self.ascent_steps, 1)
+        if self.m is not None:
+            checked_whole("m", self.m, 1)
 
     @property
     def title(self) -> str:
@@ -152,9 +160,48 @@ class SAM(GD):
         return normalized(n.rho) if self.normalize else unnormalized(n.rho)
 
     def gradient(self, grad: Oracle, n: SimpleNamespace) -> Oracle:
-        if self.decay_in_ascent:
-            return ascended(super().gradient(grad, n), self.ascent(n), self.ascent_steps)
-        return super().gradient(ascended(grad, self.ascent(n), self.ascent_steps), n)
+        decays = super().gradient
+
+        def uphill(part: Oracle) -> Oracle:
+            within = decays(part, n) if self.decay_in_ascent else part
+            return ascended(within, self.ascent(n), self.ascent_steps)
+
+        g = over_parts(grad, self.m, uphill)
+        return g if self.decay_in_ascent else decays(g, n)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class DNSAM(SAM):
+    """SAM whose ascent is measured by the length of the expected gradient, not the sample's.
+
+    ``w - lr grad L_k(w + rho grad L_k(w)/|grad L(w)|)``. Without noise it is SAM.
+
+    Parameters
+    ----------
+    lr, momentum, nesterov, weight_decay, rho, ascent_steps, decay_in_ascent, m
+        As in `SAM`.
+
+    References
+    ----------
+    Monzio Compagnoni et al., "An SDE for Modeling SAM", ICML 2023 (arXiv 2301.08203).
+
+    Examples
+    --------
+    >>> DNSAM(lr=0.05, rho=0.1)
+    DNSAM(lr=0.05, rho=0.1)
+    """
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.normalize:
+            raise ValueError("normalize=False is not defined for DNSAM; use SAM(normalize=False)")
+
+    @property
+    def title(self) -> str:
+        return "DNSAM"
+
+    def ascent(self, n: SimpleNamespace) -> Ascent:
+        return normalized_by_mean(n.rho)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from types import SimpleNamespace
 
 from samdyn.algorithms.base import Algorithm, Oracle, State
+from samdyn.algorithms.gradients import redrawn
 from samdyn.numbers import Number, checked_number, checked_whole
 
 
@@ -73,6 +74,6 @@ class Lookahead(Algorithm):
         slow = z[0]
         inner = SimpleNamespace(**{name: getattr(n, name) for name in self.algorithm.numbers})
         for _ in range(self.k):
-            z = self.algorithm.step(grad, z, inner)
+            z = self.algorithm.step(redrawn(grad), z, inner)
         fast, *rest = z
         return (slow + n.alpha * (fast - slow), *rest)

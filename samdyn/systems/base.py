@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any
@@ -11,6 +12,8 @@ import numpy as np
 from samdyn.losses.loss import Loss
 from samdyn.numbers import checked_whole
 from samdyn.program import Program
+from samdyn.random import keys, normals
+from samdyn.systems.sampling import Sampling
 from samdyn.tracer import trace
 
 
@@ -49,6 +52,21 @@ class System:
         return {} if self.loss is None else self.loss.constants
 
     @property
+    def noise(self) -> tuple[str, ...]:
+        """Names of the independent standard normals that a step draws."""
+        return ()
+
+    @property
+    def minibatches(self) -> Sampling | None:
+        """How the minibatches of a step are drawn, if it takes any."""
+        return None
+
+    @property
+    def random(self) -> bool:
+        """Whether a step draws anything."""
+        return bool(self.noise) or self.minibatches is not None
+
+    @property
     def duration(self) -> Any:
         """The time that a step takes: 1 for a map, ``dt`` for a flow."""
         return 1.0
@@ -80,7 +98,14 @@ class System:
         return [*w, *(0.0 * scalar for _ in self.vectors for scalar in w)]
 
     def step(self, z: Sequence[Any], numbers: Mapping[str, Any]) -> list[Any]:
-        """One step in words: on scalars of any kind, in the order of ``rows``."""
+        """One step in words: on scalars of any kind, in the order of ``rows``.
+
+        Parameters
+        ----------
+        z : sequence of scalars
+        numbers : mapping
+            The ``numbers``, and what the step draws: ``noise`` and the batches, by name.
+        """
         raise NotImplementedError
 
     def replace(self, **numbers: Any) -> System:
@@ -95,23 +120,34 @@ class System:
 
     @cached_property
     def program(self) -> Program:
-        """One step as a straight-line program of ``rows`` and ``numbers``."""
-        return self._traced(self.step)
+        """One step as a straight-line program of ``rows``, ``numbers`` and what is ``drawn``."""
+        return self._traced(self.step, self.drawn)
+
+    @property
+    def drawn(self) -> dict[str, int]:
+        """What a step draws, by name: normals, and batches with how many fields they have."""
+        batches = self.minibatches
+        fields: dict[str, int] = {}
+        if batches:
+            fields = dict.fromkeys(batches.names, int(batches.table.shape[1]))
+        return {**dict.fromkeys(self.noise, 0), **fields}
 
     @property
     def law(self) -> Program:
         """What the system's stability is that of: the step of a map, the field of a flow."""
         return self.program
 
-    def _traced(self, step: Any) -> Program:
-        size, names = len(self.rows), tuple(self.numbers)
+    def _traced(self, step: Any, drawn: Mapping[str, int] | None = None) -> Program:
+        more = drawn or {}
+        size, names = len(self.rows), (*self.numbers, *more)
+        batches = {name: fields for name, fields in more.items() if fields}
 
         def definition(*values: Any) -> list[Any]:
             return step(values[:size], dict(zip(names, values[size:], strict=True)))
 
-        return trace(definition, (*self.rows, *names))
+        return trace(definition, (*self.rows, *names), batches)
 
-    def apply(self, w: Any, steps: int = 1) -> np.ndarray:
+    def apply(self, w: Any, steps: int = 1, seed: int = 0) -> np.ndarray:
         """Take steps by plain NumPy: the reference that every faster reading is held against.
 
         Parameters
@@ -120,6 +156,8 @@ class System:
             Initial coordinates; arrays of numbers broadcast against the leading dimensions.
         steps : int, default 1
             A `Switch` changes algorithm where it says.
+        seed : int, default 0
+            Of what is random. The stream of a particle is its place, in C order.
 
         Returns
         -------
@@ -130,6 +168,10 @@ class System:
         d = len(self.coordinates)
         if w.ndim == 0 or w.shape[-1] != d:
             raise ValueError(f"w must have shape (…, {d}), got {w.shape}")
+        shape = np.broadcast_shapes(
+            w.shape[:-1], *(np.shape(n) for _, one in self.phases for n in one.numbers.values())
+        )
+        key = keys(seed, np.arange(math.prod(shape))).reshape(2, *(shape or (1,)))
         known = dict(zip(self.coordinates, np.moveaxis(w, -1, 0), strict=True))
         phases = self.phases
         ends = [first for first, _ in phases[1:]]
@@ -140,21 +182,28 @@ class System:
                 known[name] if name in carried else zero
                 for name, zero in zip(one.rows, fresh, strict=True)
             ]
-            z = one._iterate(z, min(end, steps) - first)
+            z = one._iterate(z, range(first, min(end, steps)), key)
             known = dict(zip(one.rows, z, strict=True))
-        return np.stack(np.broadcast_arrays(*(known[name] for name in self.coordinates)), axis=-1)
+        final = np.broadcast_arrays(*(known[name] for name in self.coordinates))
+        return np.stack(final, axis=-1).reshape(*shape, d)
 
     @property
     def resets(self) -> bool:
         """Whether vectors other than the coordinates go back to 0 where a phase begins."""
         return False
 
-    def _iterate(self, z: list[Any], steps: int) -> list[Any]:
-        numbers = [np.asarray(value, float) for value in self.numbers.values()]
+    def _iterate(self, z: list[Any], steps: range, key: np.ndarray) -> list[Any]:
+        numbers = {name: np.asarray(value, float) for name, value in self.numbers.items()}
         with np.errstate(all="ignore"):
-            for _ in range(steps):
-                z = list(self.program(*z, *numbers))
+            for t in steps:
+                z = list(self.program(*z, *numbers.values(), *self._draw(numbers, t, key)))
         return z
+
+    def _draw(self, numbers: Mapping[str, Any], step: int, key: np.ndarray) -> list[Any]:
+        """What a step draws, in the order of ``drawn``."""
+        batches = self.minibatches
+        drawn: list[Any] = list(normals(key, step, len(self.noise)))
+        return drawn + (batches.batches(key, step, numbers["batch_size"]) if batches else [])
 
 
 def checked_system(system: Any) -> System:
@@ -167,21 +216,27 @@ def checked_system(system: Any) -> System:
     """
     if not isinstance(system, System):
         raise TypeError(
-            f"system must be a samdyn.Map(loss, algorithm), a Flow or a FormulaMap, got {system!r}"
+            "system must be a samdyn.Map(loss, algorithm), a Flow, an SDE, a FormulaMap or a "
+            f"FormulaSDE, got {system!r}"
         )
     return system
 
 
 def checked_single(system: Any) -> System:
-    """The system, if it is one and has one phase.
+    """The system, if it is one, has one phase and draws nothing.
 
     Raises
     ------
     TypeError
-        If it is no system, or a `Switch`, which is several.
+        If it is no system, or a `Switch`, which is several, or random.
     """
     if len(checked_system(system).phases) > 1:
         raise TypeError("system is a Switch, which is several maps; take one from .phases")
+    if system.random:
+        raise TypeError(
+            f"system must not be random here, got {system.title}; take the map of the mean loss, "
+            "or the Flow"
+        )
     return system
 
 

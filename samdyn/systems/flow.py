@@ -138,7 +138,7 @@ class Flow(System):
     @cached_property
     def _map(self) -> Map:
         """The algorithm whose step the flow is derived from."""
-        return Map(self.loss, self.algorithm)
+        return Map(self.loss, self.algorithm).mean
 
     @cached_property
     def _law_numbers(self) -> dict[str, Any]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import combinations
 from types import SimpleNamespace
 from typing import Any
@@ -12,7 +13,10 @@ import numpy as np
 
 from samdyn.algorithms import Algorithm, Switch
 from samdyn.losses.loss import Loss
+from samdyn.numbers import Number, checked_number
 from samdyn.systems.base import System
+from samdyn.systems.oracle import draws_of, random_oracle
+from samdyn.systems.sampling import ORDERS, Sampling
 from samdyn.words import Point
 
 
@@ -24,12 +28,23 @@ class Map(System):
     ----------
     loss : Loss
     algorithm : Algorithm or Switch
+    batch_size : int or array, optional
+        Samples that a step takes of a loss with data; an array is a sweep. Default: all of them,
+        which leaves nothing random.
+    sampling : {"replacement", "subset", "epochs"}, default "replacement"
+        Samples drawn independently; all different within a batch; or each once an epoch, in a new
+        order every time (the last batch of an epoch may be shorter).
+    fresh_noise : bool, default False
+        Whether each gradient of a step has a draw of its own. False: one draw a step serves all,
+        as a minibatch serves both of SAM's gradients.
 
     Raises
     ------
     TypeError
         If the arguments are no loss or no algorithm.
     ValueError
+        If batch_size comes without data, or is not between 1 and the number of samples, or
+        sampling or fresh_noise comes without what is to be drawn.
         If a variable or a constant of the loss has the name of a hyperparameter, or of a row such
         as ``velocity_x``.
 
@@ -43,6 +58,9 @@ class Map(System):
 
     loss: Loss
     algorithm: Algorithm | Switch
+    batch_size: Number | None = None
+    sampling: str = "replacement"
+    fresh_noise: bool = False
 
     def __post_init__(self) -> None:
         if not isinstance(self.loss, Loss):
@@ -51,11 +69,13 @@ class Map(System):
             raise TypeError(
                 f"algorithm must be an algorithm such as GD(lr=0.1), got {self.algorithm!r}"
             )
+        self._check_draws()
         for _, one in self.phases:
             owners = {
                 "a variable of the loss": one.coordinates,
                 "a constant of the loss": one.loss.constants,
-                "a hyperparameter": one.single.numbers,
+                "a hyperparameter": {**one.single.numbers, **one._sizes},
+                "the loss's noise": one.noise,
                 "a row of the state": one.rows[len(one.coordinates) :],
             }
             for (this, names), (that, others) in combinations(owners.items(), 2):
@@ -69,7 +89,7 @@ class Map(System):
     def phases(self) -> tuple[tuple[int, Map], ...]:
         """The maps that act one after the other, each with the step from which it acts."""
         if isinstance(self.algorithm, Switch):
-            return tuple((step, Map(self.loss, one)) for step, one in self.algorithm.phases)
+            return tuple((step, self._with(algorithm=one)) for step, one in self.algorithm.phases)
         return ((0, self),)
 
     @property
@@ -85,7 +105,23 @@ class Map(System):
     @property
     def numbers(self) -> dict[str, Any]:
         """The algorithm's hyperparameters and the loss's constants, by name."""
-        return {**self.single.numbers, **self.loss.constants}
+        return {**self.single.numbers, **self._sizes, **self.loss.constants}
+
+    @property
+    def random(self) -> bool:
+        """Whether a step draws: there is noise, or there are minibatches."""
+        sample = self.loss.sample
+        return sample is not None and (bool(sample.noise) or self.batch_size is not None)
+
+    @property
+    def noise(self) -> tuple[str, ...]:
+        return tuple(name for draw in self._noise for name in draw)
+
+    @cached_property
+    def minibatches(self) -> Sampling | None:
+        if self.batch_size is None:
+            return None
+        return Sampling(self.loss.sample.table, self.sampling, self._draws)  # type: ignore[union-attr]
 
     @property
     def title(self) -> str:
@@ -95,7 +131,10 @@ class Map(System):
 
     @property
     def about(self) -> dict[str, str]:
-        return {"algorithm": repr(self.algorithm)}
+        about = {"algorithm": repr(self.algorithm)}
+        if self.batch_size is not None:
+            about["sampling"] = self.sampling
+        return about
 
     @property
     def resets(self) -> bool:
@@ -123,11 +162,20 @@ class Map(System):
         SAM(lr=0.1, rho=0.2)
         """
         ours = {name: numbers.pop(name) for name in self.loss.constants if name in numbers}
+        size = numbers.pop("batch_size", self.batch_size) if self._sizes else self.batch_size
         algorithm = self.single.replace(**numbers) if numbers else self.algorithm
-        return Map(self.loss.replace(**ours) if ours else self.loss, algorithm)
+        loss = self.loss.replace(**ours) if ours else self.loss
+        return self._with(loss=loss, algorithm=algorithm, batch_size=size)
+
+    @property
+    def mean(self) -> Map:
+        """The algorithm on the expected loss: nothing is random in it."""
+        return Map(self.loss.mean, self.algorithm) if self.loss.sample else self
 
     def descent_gradient(self, w: Any) -> np.ndarray:
         """The gradient that the update uses at ``w``: for SAM, the one at the perturbed point.
+
+        Of a random loss it is that of the mean loss.
 
         Parameters
         ----------
@@ -138,7 +186,7 @@ class Map(System):
         ndarray, shape (…, d)
         """
         numbers = {name: np.asarray(value, float) for name, value in self.numbers.items()}
-        oracle = self.single.gradient(self._oracle(numbers), self._namespace(numbers))
+        oracle = self.single.gradient(self._mean_oracle(numbers), self._namespace(numbers))
         with np.errstate(all="ignore"):
             g = oracle(Point(np.moveaxis(np.asarray(w, dtype=float), -1, 0)))
         return np.stack(np.broadcast_arrays(*g), axis=-1)
@@ -151,7 +199,60 @@ class Map(System):
         return self.algorithm
 
     def _oracle(self, numbers: Mapping[str, Any]) -> Any:
+        if not self.random:
+            return self._mean_oracle(numbers)
+        drawn = [[numbers[name] for name in draw] for draw in self._noise]
+        batches = self.minibatches
+        given = [numbers[name] for name in batches.names] if batches else drawn
+        return random_oracle(self.loss, numbers, given, self.fresh_noise)
+
+    def _mean_oracle(self, numbers: Mapping[str, Any]) -> Any:
         return lambda p: self.loss.gradient_at(p, numbers)
+
+    @cached_property
+    def _draws(self) -> int:
+        """How many draws a step takes."""
+        if not self.random:
+            return 0
+        return draws_of(self.single, self.loss.dimension, self.fresh_noise)
+
+    @property
+    def _noise(self) -> list[list[str]]:
+        """The names of the normals of each draw."""
+        names = self.loss.sample.noise if self.loss.sample else ()
+        if not names:
+            return []
+        return [[f"{name} {k}" if k else name for name in names] for k in range(self._draws)]
+
+    @property
+    def _sizes(self) -> dict[str, Any]:
+        return {} if self.batch_size is None else {"batch_size": self.batch_size}
+
+    def _with(self, **changes: Any) -> Map:
+        return replace(self, **changes)
+
+    def _check_draws(self) -> None:
+        if self.sampling not in ORDERS:
+            raise ValueError(f"sampling must be one of {', '.join(ORDERS)}, got {self.sampling!r}")
+        if not isinstance(self.fresh_noise, bool):
+            raise TypeError(f"fresh_noise must be True or False, got {self.fresh_noise!r}")
+        sample = self.loss.sample
+        if self.fresh_noise and sample is None:
+            raise ValueError("fresh_noise goes with a random loss; this one has no noise or data")
+        if self.batch_size is None:
+            no_noise = sample is None or not sample.noise
+            if self.sampling != "replacement" or (self.fresh_noise and no_noise):
+                raise ValueError("sampling and fresh_noise of data go with batch_size; give one")
+            return
+        if sample is None or not sample.fields:
+            raise ValueError("batch_size goes with a loss of data; this one has none")
+        n = len(sample.table)
+        size = checked_number("batch_size", self.batch_size)
+        if np.any(np.asarray(size) % 1) or np.min(size) < 1 or np.max(size) > n:
+            raise ValueError(
+                f"batch_size must be whole numbers from 1 to the {n} samples, got {self.batch_size}"
+            )
+        object.__setattr__(self, "batch_size", size)
 
     def _namespace(self, numbers: Mapping[str, Any]) -> SimpleNamespace:
         return SimpleNamespace(**{name: numbers[name] for name in self.single.numbers})

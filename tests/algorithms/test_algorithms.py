@@ -43,7 +43,7 @@ def test_signatures_have_torch_names_and_no_positions():
     signature = inspect.signature(sd.SAM)
     assert set(signature.parameters) == {
         *("lr", "momentum", "nesterov", "weight_decay"),
-        *("rho", "normalize", "ascent_steps", "decay_in_ascent"),
+        *("rho", "normalize", "ascent_steps", "decay_in_ascent", "m"),
     }
     for make in (sd.GD, sd.SAM, sd.ASAM, sd.USAM):
         kinds = [p.kind for p in inspect.signature(make).parameters.values()]
