@@ -14,7 +14,9 @@ from samdyn.symbols import symbols
 from samdyn.systems.base import System
 from samdyn.systems.flow import Flow
 from samdyn.systems.formula_map import FormulaMap
+from samdyn.systems.formula_sde import FormulaSDE
 from samdyn.systems.map import Map
+from samdyn.systems.sde import SDE
 from samdyn.words import Point
 
 
@@ -66,6 +68,16 @@ def _(system: Flow) -> tuple[sympy.Expr, ...]:
     rates = [sympy.diff(moved, lr) for moved in step[:d]]
     vectors = zip(step[d:], symbols(system.rows)[d:], strict=True)
     return (*rates, *((after - before) / lr for after, before in vectors))
+
+
+@formulas.register
+def _(system: FormulaSDE) -> tuple[sympy.Expr, ...]:
+    return system.expressions
+
+
+@formulas.register
+def _(system: SDE) -> tuple[sympy.Expr, ...]:
+    return tuple(system.drift_formula)
 
 
 @formulas.register
