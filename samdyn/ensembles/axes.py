@@ -10,7 +10,7 @@ import numpy as np
 import xarray as xr
 
 RESERVED = frozenset(
-    "w loss final final_loss steps reason which time coord initial".split()  # noqa: SIM905
+    "w loss final final_loss steps reason which time coord initial stream".split()  # noqa: SIM905
 )
 """Names in every result, which nothing of the user's may have there."""
 

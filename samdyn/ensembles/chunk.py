@@ -13,9 +13,11 @@ import numpy as np
 
 from samdyn.ensembles import store
 from samdyn.ensembles.kernel import SUMS
+from samdyn.ensembles.packing import Packed, by_row
 from samdyn.program import Program
 from samdyn.readings import kernels
-from samdyn.readings.writer import LANES, Layout
+from samdyn.readings.lines import LANES
+from samdyn.readings.writer import Layout
 
 _SLICE = 0.1
 """Seconds between two looks at whether to stop."""
@@ -34,7 +36,7 @@ class Leg(NamedTuple):
     """One kernel over a range of steps.
 
     ``numbers`` has one entry for each of ``layout.numbers``: a float or an array over particles;
-    ``thresholds`` a float for each of ``layout.thresholds``.
+    ``thresholds`` a float for each of ``layout.thresholds``; ``data`` the samples of a finite sum.
     """
 
     source: str
@@ -43,6 +45,14 @@ class Leg(NamedTuple):
     stop: int
     numbers: tuple[float | np.ndarray, ...]
     thresholds: tuple[float, ...]
+    data: np.ndarray
+
+    @property
+    def most(self) -> int:
+        """The largest batch."""
+        if not self.layout.batches:
+            return 0
+        return int(np.max(self.numbers[self.layout.numbers.index("batch_size")]))
 
     @property
     def named(self) -> Leg:
@@ -71,6 +81,8 @@ class Chunk(NamedTuple):
         The loss, for its values at recorded and final states.
     constants : tuple
         Its constants, as ``Leg.numbers``.
+    keys : ndarray of uint64, shape (2, n)
+        The keys of the particles' random streams.
     """
 
     legs: tuple[Leg, ...]
@@ -83,6 +95,7 @@ class Chunk(NamedTuple):
     reset: bool
     loss: Program | None
     constants: tuple[float | np.ndarray, ...]
+    keys: np.ndarray
 
     @property
     def key(self) -> str:
@@ -191,17 +204,15 @@ def _run(chunk: Chunk, watch: Watch, part: Path | None) -> Outcome:
         else:
             if chunk.reset and k > 0:
                 z[d:, code == 0.0] = 0.0
-            table, first = _pack(leg, z, sums, code, ended), leg.first
+            table, first = _table(leg, z, sums, code, ended), leg.first
 
         def keep(t: int, k: int = k, table: np.ndarray = table) -> None:
             if part:
                 store.save(part, _Part(k, t, table, record)._asdict())
 
         finished, reached = _advance(leg, table, first, chunk, record, watch, keep)
-        shaped = table.reshape(len(table), leg.layout.rows, LANES)
-        flat = np.moveaxis(shaped, 1, 0).reshape(leg.layout.rows, -1)[:, :n]
-        z, sums = flat[:rows].copy(), flat[rows : rows + len(sums)].copy()
-        code, ended = flat[leg.layout.code].copy(), flat[leg.layout.ended].copy()
+        z, sums = table[:rows].copy(), table[rows : rows + len(sums)].copy()
+        code, ended = table[leg.layout.code].copy(), table[leg.layout.ended].copy()
         ended[code == 0.0] = reached
         if not finished:
             break
@@ -242,23 +253,19 @@ def _fresh(name: str) -> float:
     return 0.0 if name == "count" else SUMS[name.rsplit("_", 1)[1]]
 
 
-def _pack(
+def _table(
     leg: Leg, z: np.ndarray, sums: np.ndarray, code: np.ndarray, ended: np.ndarray
 ) -> np.ndarray:
-    """The table of a leg, block by block."""
-    n, layout = len(code), leg.layout
-    blocks = -(-n // LANES)
-    table = np.zeros((layout.rows, blocks * LANES))
+    """All quantities of a leg, a row each, over the particles."""
+    layout = leg.layout
+    table = np.zeros((layout.rows, len(code)))
     kept = len(z) + len(sums)
-    table[: len(z), :n] = z
-    table[len(z) : kept, :n] = sums
+    table[: len(z)] = z
+    table[len(z) : kept] = sums
     for row, number in enumerate(leg.numbers, start=kept):
-        table[row, :n] = number
-    table[layout.code, :n] = code
-    table[layout.code, n:] = 1.0  # lanes that no particle fills are done before they begin
-    table[layout.ended, :n] = ended
-    shaped = np.moveaxis(table.reshape(layout.rows, blocks, LANES), 0, 1)
-    return np.ascontiguousarray(shaped).reshape(blocks, -1)
+        table[row] = number
+    table[layout.code], table[layout.ended] = code, ended
+    return table
 
 
 def _advance(
@@ -275,34 +282,44 @@ def _advance(
     # the very last state is looked at, not moved
     stop = leg.stop + 1 if leg.stop == chunk.steps else leg.stop
     t, stride, shared = first, _STRIDE, np.array(leg.thresholds)
+    packed = Packed(table, chunk.keys, leg.layout.code)
     kept = time.perf_counter()
-    codes = table.reshape(len(table), leg.layout.rows, LANES)[:, leg.layout.code]
-    blocks, n = len(table), chunk.w.shape[1]
-    room = max(1, _AT_ONCE // (blocks * chunk.recorded * LANES))
-    buffer = np.empty((min(room, len(chunk.times)), blocks, chunk.recorded * LANES))
+    n, recorded = chunk.w.shape[1], chunk.recorded
     while t < stop:
         stopped = watch.stopped.is_set()
         if stopped or time.perf_counter() - kept > _KEEP:
+            packed.unpack()
             keep(t)
             kept = time.perf_counter()
         if stopped:
             return False, min(t, leg.stop)
-        if np.all(codes != 0.0):
+        packed = packed.repacked()
+        blocks = len(packed.blocks)
+        if not blocks:
             stride = stop - t  # nobody moves: what is left is to fill the records
         until = min(t + stride, stop)
         low, high = np.searchsorted(chunk.times, [t, until])
-        if high - low > room:
+        room = max(1, _AT_ONCE // (max(blocks, 1) * recorded * LANES))
+        if blocks and high - low > room:
             high = low + room
             until = int(chunk.times[high])
         began = time.perf_counter()
-        rows = buffer[: high - low]
-        advance(table, shared, t, until, leg.stop, chunk.after, chunk.times[low:high], rows)
-        lanes = np.moveaxis(rows.reshape(high - low, blocks, chunk.recorded, LANES), 2, 1)
-        record[low:high] = lanes.reshape(high - low, chunk.recorded, blocks * LANES)[..., :n]
+        times = chunk.times[low:high]
+        rows = np.empty((high - low if blocks else 0, blocks, recorded * LANES))
+        drawn = packed.keys, leg.data, leg.most
+        if blocks:
+            advance(packed.blocks, shared, *drawn, t, until, leg.stop, chunk.after, times, rows)
+        if high > low:
+            if len(packed.index) < n:  # who has ended stays where they are
+                record[low:high] = table[:recorded]
+            if blocks:
+                lanes = by_row(rows, recorded)
+                record[low:high][..., packed.index] = lanes[..., : len(packed.index)]
         spent = max(time.perf_counter() - began, 1e-6)
         stride = int(max(64, min(stride * _SLICE / spent, 4 * stride)))
         watch.add((min(until, leg.stop) - t) * n)
         t = until
+    packed.unpack()
     return True, leg.stop
 
 

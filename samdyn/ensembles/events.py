@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property, reduce
+from functools import reduce
 from operator import add, and_, or_
 from typing import Any
 
@@ -13,75 +13,40 @@ import numpy as np
 import sympy
 from sympy.core.relational import Relational
 
-from samdyn.losses.formula import FormulaError, parse, parse_condition
+from samdyn.ensembles.bridge import crossing, depth
+from samdyn.ensembles.moment import Moment, read_formula, threshold
+from samdyn.losses.formula import parse_condition
 from samdyn.numbers import checked_number
-from samdyn.symbols import evaluate, symbols
+from samdyn.symbols import symbols
 from samdyn.systems.base import System
+from samdyn.systems.diffusion import Diffusion
 from samdyn.words import Point, absolute, dot, norm
 
 _LARGEST = sys.float_info.max
 
-EXTRA_NAMES = ("loss", "grad_norm")
-"""What a formula of a run may name besides variables and constants."""
 
+class Watched:
+    """The interface of every event."""
 
-class Moment:
-    """A particle at one step, as events and statistics see it: in words, before it moves.
+    reason: str
 
-    Attributes
-    ----------
-    z : Point
-        The state now.
-    w : Point
-        The weights now: the leading part of the state.
-    moved : Point
-        The weights after the coming step.
-    """
+    def numbers(self) -> dict[str, float]:
+        """The thresholds, which reach the kernel as data."""
+        raise NotImplementedError
 
-    def __init__(self, system: System, z: Point, moved: Point, numbers: Mapping[str, Any]):
-        d = len(system.coordinates)
-        self.system = system
-        self.z = z
-        self.w = Point(z.components[:d])
-        self.moved = Point(moved.components[:d])
-        self.numbers = numbers
+    def prepare(self, system: System) -> Callable[[Moment, Mapping[str, Any]], Any]:
+        """The condition for a system, as a definition in words of a moment and the thresholds."""
+        raise NotImplementedError
 
-    @cached_property
-    def loss(self) -> Any:
-        """The loss now."""
-        return self.system.loss.value_at(self.w, self.numbers)  # type: ignore[union-attr]
-
-    @cached_property
-    def grad_norm(self) -> Any:
-        """The length of the loss's gradient now."""
-        loss = self.system.loss
-        return norm(loss.gradient_at(self.w, self.numbers))  # type: ignore[union-attr]
-
-    def evaluate(self, expression: sympy.Basic, more: Mapping[str, Any] | None = None) -> Any:
-        """A formula of variables, constants, ``loss``, ``grad_norm`` and more, in words."""
-        names = {symbol.name for symbol in expression.free_symbols}
-        known = {**(more or {}), **dict(zip(self.system.coordinates, self.w, strict=True))}
-        for name in names - set(known):
-            constant = name in self.system.constants
-            known[name] = self.numbers[name] if constant else getattr(self, name)
-        return evaluate(expression, {symbols([name])[0]: known[name] for name in names})
-
-
-def read_formula(text: str, system: System, what: str, *, condition: bool = False) -> sympy.Basic:
-    """Parse a formula of a run and refuse names that the system does not have."""
-    expression = parse_condition(text) if condition else parse(text)
-    extra = EXTRA_NAMES if system.loss else ()
-    allowed = (*system.coordinates, *system.constants, *extra)
-    unknown = sorted({symbol.name for symbol in expression.free_symbols} - set(allowed))
-    if unknown:
-        raise FormulaError(
-            f"{what} {text!r} names {unknown[0]}, which is none of {', '.join(allowed)}"
-        )
-    return expression
+    def bridges(self, system: System) -> bool:
+        """Whether the condition looks between two steps: then they hold an
+        ``exponential`` number, and whether the particle is ``going`` on.
+        """
+        return False
 
 
 @dataclass(frozen=True)
-class Escape:
+class Escape(Watched):
     """A particle leaves a ball or a box, or enters a region given by a condition.
 
     Give exactly one of the three forms.
@@ -95,11 +60,16 @@ class Escape:
         It escapes where its distance from ``center`` exceeds ``radius``.
     box : sequence of (low, high)
         It escapes where a coordinate is outside its interval.
+    bridge : bool, optional
+        Whether a path of an SDE that may have crossed between two steps, by the Brownian bridge,
+        has escaped there: it then stops where it was before, and its time is half a step later.
+        Default: for an SDE only. An algorithm's step is its clock.
 
     Raises
     ------
     ValueError
-        If not exactly one form is given, or radius is not above 0.
+        If not exactly one form is given, radius is not above 0, or a system that is no SDE is to
+        be bridged.
 
     Examples
     --------
@@ -111,6 +81,7 @@ class Escape:
     center: tuple[float, ...] | None = None
     radius: float | None = None
     box: tuple[tuple[float, float], ...] | None = None
+    bridge: bool | None = None
 
     reason = "escaped"
 
@@ -144,6 +115,16 @@ class Escape:
             }
         return {f"level{i}": float(level) for i, level in enumerate(_levels(str(self.region)))}
 
+    def bridges(self, system: System) -> bool:
+        """Whether the condition looks between two steps; see the parameter."""
+        stochastic = isinstance(system, Diffusion)
+        if self.bridge and not stochastic:
+            raise ValueError(
+                f"bridge goes with an SDE, whose path runs on between two steps; {system.title} "
+                "is none"
+            )
+        return stochastic and self.bridge is not False
+
     def prepare(self, system: System) -> Callable[[Moment, Mapping[str, Any]], Any]:
         """The condition for a system, as a definition in words."""
         size = len(system.coordinates)
@@ -153,6 +134,14 @@ class Escape:
                     f"{name} of Escape must have {size} entries, one for each of "
                     f"{', '.join(system.coordinates)}; got {len(given)}"
                 )
+        outside = self._outside(system)
+        if not self.bridges(system):
+            return outside
+        crosses = crossing(system, self._inside(system))  # type: ignore[arg-type]
+        return lambda moment, n: outside(moment, n) | crosses(moment, n)
+
+    def _outside(self, system: System) -> Callable[[Moment, Mapping[str, Any]], Any]:
+        size = len(system.coordinates)
         if self.center is not None:
 
             def outside(moment: Moment, n: Mapping[str, Any]) -> Any:
@@ -164,22 +153,36 @@ class Escape:
             return lambda moment, n: reduce(
                 or_, [(x < n[f"low{i}"]) | (x > n[f"high{i}"]) for i, x in enumerate(moment.w)]
             )
+        region = self._region(system)
+        return lambda moment, n: moment.evaluate(region, n)
+
+    def _inside(self, system: System) -> sympy.Expr:
+        """What is positive where the particle has not escaped, of coordinates and thresholds."""
+        w = symbols(system.coordinates)
+        if self.region is not None:
+            return depth(self._region(system))
+        marks = {name: threshold(name) for name in self.numbers()}
+        if self.center is not None:
+            away = [x - marks[f"center{i}"] for i, x in enumerate(w)]
+            return marks["radius"] - sympy.sqrt(sympy.Add(*(x**2 for x in away)))
+        sides = [(x - marks[f"low{i}"], marks[f"high{i}"] - x) for i, x in enumerate(w)]
+        return sympy.Min(*(side for pair in sides for side in pair))
+
+    def _region(self, system: System) -> sympy.Basic:
+        """The condition, with the names of thresholds where it compares with numbers."""
         region = read_formula(str(self.region), system, "region", condition=True)
         levels = _levels(str(self.region))
-        marks = {level: sympy.Symbol(f"level {i}", real=True) for i, level in enumerate(levels)}
-        marked = region.xreplace(
+        marks = {level: threshold(f"level{i}") for i, level in enumerate(levels)}
+        return region.xreplace(
             {
                 comparison: comparison.func(*(marks.get(side, side) for side in comparison.args))
                 for comparison in region.atoms(Relational)
             }
         )
-        return lambda moment, n: moment.evaluate(
-            marked, {f"level {i}": n[f"level{i}"] for i in range(len(levels))}
-        )
 
 
 @dataclass(frozen=True)
-class Converged:
+class Converged(Watched):
     """The gradient, or the coming step, is as short as asked.
 
     Parameters
@@ -232,7 +235,7 @@ class Converged:
 
 
 @dataclass(frozen=True)
-class Diverged:
+class Diverged(Watched):
     """A coordinate is larger in size than a limit, or is not a number.
 
     Every run watches for ``Diverged()``: a coordinate is infinite or NaN, or all together are
@@ -278,7 +281,7 @@ def _levels(region: str) -> list[sympy.Number]:
 
 
 @dataclass(frozen=True)
-class Reached:
+class Reached(Watched):
     """A particle comes within a ball: a target, or what attracts it.
 
     Parameters

@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import sympy
 
-from samdyn.ensembles.events import Event, Moment
+from samdyn.ensembles.events import Event
+from samdyn.ensembles.moment import Moment
 from samdyn.program import Program
 from samdyn.readings.writer import Layout, write
 from samdyn.systems.base import System
@@ -59,6 +60,9 @@ def build(
         for name, value in event.numbers().items()
     }
     conditions = [event.prepare(system) for event in events]
+    # an event that looks between two steps draws an exponential number of its own
+    bridging = [event.bridges(system) for event in events]
+    batches = system.minibatches
     layout = Layout(
         state=rows,
         sums=(("count",) if statistics else ())
@@ -66,6 +70,10 @@ def build(
         numbers=tuple(system.numbers),
         thresholds=tuple(thresholds),
         events=len(events),
+        normals=len(system.noise),
+        bridges=sum(bridging),
+        batches=batches.draws if batches else 0,
+        order=batches.order if batches else "",
     )
 
     def definition(*values: Any) -> list[Any]:
@@ -75,6 +83,11 @@ def build(
             for names in (layout.state, layout.sums, layout.numbers)
         )
         limits = [dict(zip(event.numbers(), given, strict=False)) for event in events]
+        going = next(given) if any(bridging) else False
+        numbers |= {name: next(given) for name in system.noise}
+        for limit, bridges in zip(limits, bridging, strict=True):
+            limit |= {"exponential": next(given), "going": going} if bridges else {}
+        numbers |= dict(zip(batches.names, given, strict=True)) if batches else {}
         before = [z[name] for name in system.rows]
         moved = system.step(before, numbers)
         moment = Moment(system, Point(before), Point(moved), numbers)
@@ -86,7 +99,9 @@ def build(
         ]
 
     safe = " ".join(system.title.replace("\\", "").replace('"', "'").split())[:90]
-    return Kernel(trace(definition, layout.inputs), layout, thresholds, safe)
+    fields = batches.table.shape[1] if batches else 0
+    names = dict.fromkeys(layout.inputs[len(layout.inputs) - layout.batches :], fields)
+    return Kernel(trace(definition, layout.inputs, names), layout, thresholds, safe)
 
 
 def _count(moment: Moment, statistics: Mapping[str, sympy.Expr], sums: Sequence[Any]) -> list[Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -12,11 +13,13 @@ import xarray as xr
 
 from samdyn.ensembles.axes import RESERVED, Axes, lay_out
 from samdyn.ensembles.chunk import Chunk, Leg
-from samdyn.ensembles.events import EXTRA_NAMES, Event, checked_events, read_formula
+from samdyn.ensembles.events import Event, checked_events
 from samdyn.ensembles.kernel import SUMS, Kernel, build
+from samdyn.ensembles.moment import EXTRA_NAMES, read_formula
 from samdyn.ensembles.points import checked_points
 from samdyn.losses.formula import FormulaError, check_name
 from samdyn.numbers import checked_whole
+from samdyn.random import keys
 from samdyn.readings import kernels
 from samdyn.systems.base import System, checked_system
 
@@ -48,6 +51,8 @@ class Plan(NamedTuple):
         The vectors of the state besides the weights that are kept in the result.
     times : ndarray or None
         Steps at which the state is recorded.
+    streams : (dimensions, ndarray of int)
+        The number of each particle's random stream.
     """
 
     system: System
@@ -62,6 +67,8 @@ class Plan(NamedTuple):
     axes: Axes
     vectors: tuple[str, ...]
     chunk: int
+    seed: int
+    streams: tuple[tuple[str, ...], np.ndarray]
 
     @property
     def kept(self) -> int:
@@ -100,8 +107,10 @@ class Plan(NamedTuple):
                     phase.stop,
                     tuple(take(k, phase.system.numbers)),
                     tuple(phase.kernel.thresholds.values()),
+                    np.empty((0, 0)) if batches is None else batches.table.copy(),
                 )
                 for k, phase in enumerate(self.phases)
+                for batches in (phase.system.minibatches,)
             ),
             w=w,
             coordinates=len(self.system.coordinates),
@@ -112,7 +121,31 @@ class Plan(NamedTuple):
             reset=self.system.resets,
             loss=loss.program(0) if loss else None,
             constants=tuple(take(0, loss.constants)) if loss else (),
+            keys=self._keys(first, last),
         )
+
+    @property
+    def random(self) -> bool:
+        """Whether the run draws anything."""
+        return any(phase.kernel.layout.random for phase in self.phases)
+
+    def _keys(self, first: int, last: int) -> np.ndarray:
+        if not self.random:
+            return np.zeros((2, last - first), np.uint64)
+        dims, streams = self.streams
+        place = (
+            dict(
+                zip(
+                    self.axes.dims,
+                    np.unravel_index(np.arange(first, last), self.axes.shape),
+                    strict=True,
+                )
+            )
+            if self.axes.dims
+            else {}
+        )
+        chosen = streams[tuple(place[dim] for dim in dims)]
+        return keys(self.seed, np.broadcast_to(chosen, last - first))
 
 
 def make_plan(
@@ -125,6 +158,9 @@ def make_plan(
     after: int,
     state: bool,
     chunk: int | None,
+    seed: int = 0,
+    common_noise: bool = False,
+    streams: xr.DataArray | None = None,
 ) -> Plan:
     """Check a request and lay it out; see `samdyn.simulate` for the arguments and refusals."""
     checked_system(system)
@@ -141,6 +177,11 @@ def make_plan(
             f"statistics must map names to formulas, as in {{'r2': 'x**2 + y**2'}}; got "
             f"{statistics!r}"
         )
+    seed = checked_whole("seed", seed, 0)
+    if seed >= 2**64:
+        raise ValueError(f"seed must be below 2**64, got {seed}")
+    if not isinstance(common_noise, bool):
+        raise TypeError(f"common_noise must be True or False, got {common_noise!r}")
     times = _times(record, steps)
     events, watched = checked_events(until)
     formulas = {
@@ -191,7 +232,34 @@ def make_plan(
         axes=axes,
         vectors=vectors if state else (),
         chunk=_chunk_size(chunk, axes.particles),
+        seed=seed,
+        streams=_streams(axes, points, common_noise) if streams is None else _given(streams, axes),
     )
+
+
+def _streams(
+    axes: Axes, points: xr.DataArray, common_noise: bool
+) -> tuple[tuple[str, ...], np.ndarray]:
+    """The number of each particle's stream: its place in the result, or among the points."""
+    starts = tuple(dim for dim in axes.dims if dim in points.dims)
+    dims = starts if common_noise else axes.dims
+    shape = tuple(axes.sizes[dim] for dim in dims)
+    return dims, np.arange(math.prod(shape)).reshape(shape)
+
+
+def _given(streams: Any, axes: Axes) -> tuple[tuple[str, ...], np.ndarray]:
+    """The streams that the user asks for."""
+    if not isinstance(streams, xr.DataArray):
+        raise TypeError(
+            "streams must be a DataArray of stream numbers, such as a result's coordinate stream; "
+            f"got {streams!r}"
+        )
+    sizes = {str(dim): size for dim, size in streams.sizes.items()}
+    if any(axes.sizes.get(dim) != size for dim, size in sizes.items()):
+        raise ValueError(f"streams has the sizes {sizes}, but the particles have {axes.sizes}")
+    if not np.issubdtype(streams.dtype, np.integer) or np.any(streams.values < 0):
+        raise ValueError(f"streams must be whole numbers from 0 on, got {streams.values}")
+    return tuple(sizes), streams.values
 
 
 def _times(record: Any, steps: int) -> Sequence[int] | np.ndarray | None:

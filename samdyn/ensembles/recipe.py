@@ -4,27 +4,31 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
 from typing import Any
 
 import numpy as np
-import sympy
 import xarray as xr
 
 from samdyn import losses
-from samdyn.algorithms import ASAM, GD, SAM, USAM, Algorithm, Lookahead, Switch, Written
+from samdyn.algorithms import ASAM, DNSAM, GD, SAM, USAM, Algorithm, Lookahead, Switch
+from samdyn.ensembles.describe import DRAWN, LEFT_OUT, is_default
 from samdyn.ensembles.events import Converged, Diverged, Escape, Event, Reached
 from samdyn.ensembles.points import ball, grid, uniform
-from samdyn.losses.formula import FormulaError, parse
 from samdyn.losses.loss import Loss
 from samdyn.numbers import checked_number, checked_whole
 from samdyn.systems.base import System
 from samdyn.systems.flow import Flow
 from samdyn.systems.formula_map import FormulaMap
+from samdyn.systems.formula_sde import FormulaSDE
 from samdyn.systems.map import Map
+from samdyn.systems.modified.covariance import absolute_hessian
 from samdyn.systems.schemes import SCHEMES
+from samdyn.systems.sde import SDE
+from samdyn.systems.stochastic import STOCHASTIC_SCHEMES
 
-ALGORITHMS: dict[str, Any] = {f.__name__: f for f in (GD, SAM, USAM, ASAM, Lookahead, Switch)}
+ALGORITHMS: dict[str, Any] = {
+    f.__name__: f for f in (GD, SAM, USAM, ASAM, DNSAM, Lookahead, Switch)
+}
 """The algorithms that a recipe may name."""
 
 EVENTS: dict[str, Any] = {f.__name__: f for f in (Escape, Reached, Converged, Diverged)}
@@ -34,70 +38,8 @@ _SPACINGS = {"linspace": np.linspace, "geomspace": np.geomspace}
 _POINTS = {"grid": grid, "uniform": uniform, "ball": ball}
 
 
-_LONG = 1000
-"""Longer arrays are not written out in a recipe: they stand in the result as a coordinate."""
-
-
 class RecipeError(ValueError):
     """A recipe that cannot be followed; the message names the entry and what would be right."""
-
-
-def describe_loss(loss: Loss) -> dict[str, Any]:
-    """A loss as plain data."""
-    described: dict[str, Any] = {
-        "formula": loss.formula,
-        "variables": list(loss.variables),
-        "constants": {name: _plain(value, name) for name, value in loss.constants.items()},
-    }
-    if loss.name in losses.names():
-        described["name"] = loss.name
-    if loss.written_value is not None:
-        if not _is_default(loss.name, loss.formula, loss.variables):
-            described["function"] = _source(loss.written_value)
-    elif not _parses(loss.formula):
-        described["expression"] = sympy.srepr(loss.expression)
-    return described
-
-
-def describe_algorithm(algorithm: Algorithm | Switch) -> dict[str, Any]:
-    """An algorithm as plain data."""
-    if isinstance(algorithm, Written):
-        numbers = {name: _plain(value, name) for name, value in algorithm.numbers.items()}
-        return {"name": "function", "source": _source(algorithm.definition), **numbers}
-    described: dict[str, Any] = {"name": type(algorithm).__name__}
-    for field in fields(algorithm):  # type: ignore[arg-type]
-        value = getattr(algorithm, field.name)
-        if isinstance(value, Algorithm):
-            value = describe_algorithm(value)
-        elif field.name == "phases":
-            value = [[step, describe_algorithm(one)] for step, one in value]
-        described[field.name] = _plain(value, field.name)
-    return described
-
-
-def describe_system(system: System) -> dict[str, Any]:
-    """A system as plain data: the tables of a recipe that say what moves."""
-    if isinstance(system, FormulaMap):
-        constants = {name: _plain(value, name) for name, value in system.numbers.items()}
-        table: dict[str, Any] = {"formulas": system.formulas, "constants": constants}
-        if not all(map(_parses, system.formulas.values())):
-            table["expressions"] = [sympy.srepr(formula) for formula in system.expressions]
-        return {"map": table}
-    if isinstance(system, Map):
-        return {
-            "loss": describe_loss(system.loss),
-            "algorithm": describe_algorithm(system.algorithm),
-        }
-    if isinstance(system, Flow):
-        known = SCHEMES.get(system.about["scheme"]) is system.scheme
-        name = system.about["scheme"]
-        scheme = {"scheme": name} if known else {"source": _source(system.scheme)}
-        return {
-            "loss": describe_loss(system.loss),
-            "algorithm": describe_algorithm(system.algorithm),
-            "flow": {"dt": _plain(system.dt, "dt"), **scheme},
-        }
-    return {"system": {"source": repr(system)}}
 
 
 def build_system(recipe: Mapping[str, Any]) -> System:
@@ -107,11 +49,22 @@ def build_system(recipe: Mapping[str, Any]) -> System:
     if "map" in recipe:
         only(recipe, ("map",), "a recipe with a table [map]")
         return _build_map(expect_table("map", recipe["map"]))
+    sde = dict(expect_table("sde", recipe.get("sde", {})))
+    if "drift" in sde:
+        only(recipe, ("sde",), "a recipe with a drift in its table [sde]")
+        return _build_formula_sde(sde)
     for table in ("loss", "algorithm"):
         expect_present(recipe, table)
     loss, algorithm = build_loss(recipe["loss"]), build_algorithm(recipe["algorithm"])
+    if "sde" in recipe:
+        only(recipe, ("loss", "algorithm", "sde"), "a recipe with a table [sde]")
+        return _build_sde(loss, algorithm, sde)
     if "flow" not in recipe:
-        return Map(loss, algorithm)
+        drawn = dict(expect_table("batches", recipe.get("batches", {})))
+        only(drawn, tuple(DRAWN), "[batches]")
+        if "batch_size" in drawn:
+            drawn["batch_size"] = _number(drawn["batch_size"], "batch_size")
+        return _made(Map, "batches", loss, algorithm, **drawn)
     flow = dict(expect_table("flow", recipe["flow"]))
     if "source" in flow:
         raise RecipeError("the scheme was given as a Python function; build the flow again")
@@ -140,17 +93,40 @@ def _build_map(table: Mapping[str, Any]) -> FormulaMap:
     return _made(FormulaMap, "map", formulas, **numbers)
 
 
+def _build_formula_sde(table: dict[str, Any]) -> FormulaSDE:
+    only(table, ("drift", "diffusion", "constants", "dt", "scheme", "source"), "[sde]")
+    expect_present(table, "diffusion")
+    constants = expect_table("constants", table.get("constants", {}))
+    numbers = {name: _number(value, name) for name, value in constants.items()}
+    drift, diffusion = (expect_table(name, table[name]) for name in ("drift", "diffusion"))
+    return _made(FormulaSDE, "sde", dict(drift), dict(diffusion), **_clock(table), **numbers)
+
+
+def _build_sde(loss: Loss, algorithm: Any, table: dict[str, Any]) -> SDE:
+    only(table, ("order", "batch_size", "nodes", "covariance", "dt", "scheme", "source"), "[sde]")
+    given: dict[str, Any] = {n: table[n] for n in ("nodes", "covariance") if n in table}
+    if given.get("covariance") == absolute_hessian.__name__:
+        given["covariance"] = absolute_hessian
+    if "batch_size" in table:
+        given["batch_size"] = _number(table["batch_size"], "batch_size")
+    order = None if table.get("order", 1) == "full" else table.get("order", 1)
+    return _made(SDE, "sde", loss, algorithm, order=order, **_clock(table), **given)
+
+
+def _clock(table: Mapping[str, Any]) -> dict[str, Any]:
+    """The step length and the scheme of an SDE."""
+    if "source" in table:
+        raise RecipeError("the scheme is one of the user's own; build the SDE again")
+    name = expect_text("scheme", table.get("scheme", "euler_maruyama"))
+    if name not in STOCHASTIC_SCHEMES:
+        raise RecipeError(f"scheme must be one of {', '.join(STOCHASTIC_SCHEMES)}, got {name!r}")
+    return {"dt": _number(table.get("dt", 1e-2), "dt"), "scheme": STOCHASTIC_SCHEMES[name]}
+
+
 def expect_present(recipe: Mapping[str, Any], table: str) -> None:
     """Refuse a recipe without one of its tables."""
     if not isinstance(recipe.get(table), Mapping):
         raise RecipeError(f"the recipe needs a table [{table}]")
-
-
-def describe_event(event: Event) -> dict[str, Any]:
-    """An event as plain data."""
-    given = {field.name: getattr(event, field.name) for field in fields(event)}
-    known = {name: _plain(value, name) for name, value in given.items() if value is not None}
-    return {"event": type(event).__name__, **known}
 
 
 def build_loss(recipe: Mapping[str, Any]) -> Loss:
@@ -169,13 +145,22 @@ def build_loss(recipe: Mapping[str, Any]) -> Loss:
     if name is not None and "formula" not in recipe:
         arguments = {key: _number(value, key) for key, value in recipe.items()}
         return _call(losses.get(name), name, **arguments).replace(**constants)
-    only(recipe, ("formula", "variables"), "loss")
+    only(recipe, ("formula", "variables", "noise", "data"), "loss")
     if "formula" not in recipe:
         raise RecipeError("loss needs a formula, or the name of a loss in the library")
     variables = _names(recipe.get("variables"))
-    if name is not None and _is_default(name, recipe["formula"], variables):
+    if name is not None and is_default(name, recipe["formula"], variables):
         return losses.get(name)().replace(**constants)
-    loss = _made(Loss, "loss", recipe["formula"], variables, **constants)
+    drawn: dict[str, Any] = {}
+    if "noise" in recipe:
+        drawn["noise"] = _names(recipe["noise"])
+    if "data" in recipe:
+        if recipe["data"] == LEFT_OUT:
+            raise RecipeError(
+                "the loss has more data than a recipe holds; build it again and simulate"
+            )
+        drawn["data"] = expect_table("data", recipe["data"])
+    loss = _made(Loss, "loss", recipe["formula"], variables, **drawn, **constants)
     loss.name = name
     return loss
 
@@ -280,48 +265,34 @@ def _number(value: Any, name: str) -> Any:
     )
 
 
-def _is_default(name: str | None, formula: str, variables: Any) -> bool:
-    """Whether this is the library's loss of that name with the arguments left as they are."""
-    if name is None or name not in losses.names():
-        return False
-    default = losses.get(name)()
-    return (formula, list(variables or ())) == (default.formula, list(default.variables))
-
-
-def _parses(formula: str) -> bool:
-    try:
-        parse(formula)
-    except FormulaError:
-        return False
-    return True
-
-
 def resolve(recipe: Any, run: xr.Dataset) -> Any:
-    """A recipe in which the numbers that stand in the result itself are filled in."""
+    """A recipe in which the numbers that stand in the result itself are filled in.
+
+    Those of a part of a result are the part's.
+    """
     if isinstance(recipe, list):
         return [resolve(entry, run) for entry in recipe]
     if not isinstance(recipe, Mapping):
         return recipe
     if set(recipe) == {"variable"} and isinstance(recipe["variable"], str):
-        values = run[recipe["variable"]]
-        return values.values if values.dims == (values.name,) else values.reset_coords(drop=True)
-    return {key: resolve(entry, run) for key, entry in recipe.items()}
+        return _standing(recipe["variable"], run)
+    return {
+        key: _standing(key, run) if _narrowed(key, entry, run) else resolve(entry, run)
+        for key, entry in recipe.items()
+    }
 
 
-def _plain(value: Any, name: str) -> Any:
-    if isinstance(value, np.ndarray | xr.DataArray) and value.size > _LONG:
-        return {"variable": name}
-    if isinstance(value, xr.DataArray):
-        coords = {str(dim): value[dim].values.tolist() for dim in value.dims if dim in value.coords}
-        return {"dims": list(value.dims), "values": value.values.tolist(), "coords": coords}
-    return value.tolist() if isinstance(value, np.ndarray | np.generic) else value
+def _standing(name: str, run: xr.Dataset) -> Any:
+    values = run[name]
+    if not values.dims:
+        return float(values)
+    return values.values if values.dims == (values.name,) else values.reset_coords(drop=True)
 
 
-def _source(function: Any) -> str:
-    try:
-        return inspect.getsource(function)
-    except (OSError, TypeError):
-        return repr(function)
+def _narrowed(name: str, entry: Any, run: xr.Dataset) -> bool:
+    """Whether an array of numbers is longer in the recipe than it stands in the result."""
+    listed = entry.get("values") if isinstance(entry, Mapping) else entry
+    return isinstance(listed, list) and name in run.coords and run[name].size < np.size(listed)
 
 
 def only(recipe: Mapping[str, Any], known: Sequence[str], what: str) -> None:

@@ -14,18 +14,11 @@ import xarray as xr
 from samdyn.ensembles.chunk import Outcome
 from samdyn.ensembles.events import REASONS
 from samdyn.ensembles.plan import Plan
+from samdyn.notation import LATEX
+from samdyn.random import NAME
 from samdyn.readings import kernels
 from samdyn.systems.base import System
 from samdyn.version import VERSION
-
-LATEX = {
-    "lr": (r"\eta", "learning rate"),
-    "rho": (r"\rho", "ascent radius"),
-    "momentum": (r"\beta", "momentum"),
-    "weight_decay": (r"\lambda", "weight decay"),
-    "alpha": (r"\alpha", "share of the way kept by lookahead"),
-    "eta": (r"\epsilon", "size added to each weight by ASAM"),
-}
 
 
 class Gathered(NamedTuple):
@@ -89,6 +82,8 @@ def dataset(plan: Plan, gathered: Gathered, recipe: dict[str, Any], seconds: flo
     result.attrs = {
         "title": plan.phases[-1].kernel.title,
         **about,
+        **({"clock": "dt"} if plan.system.continuous else {}),
+        **_randomness(plan),
         "initial_points": json.dumps({str(k): str(v) for k, v in plan.points.attrs.items()}),
         "recipe": json.dumps(recipe),
         "kernels": " ".join(kernels.key(phase.source) for phase in plan.phases),
@@ -100,6 +95,14 @@ def dataset(plan: Plan, gathered: Gathered, recipe: dict[str, Any], seconds: flo
         "seconds": seconds,
     }
     return result
+
+
+def _randomness(plan: Plan) -> dict[str, Any]:
+    """What the attributes say of the draws, if there were any."""
+    if not plan.random:
+        return {}
+    bridged = any(event.bridges(plan.system) for event in plan.events)
+    return {"random": NAME, "seed": str(plan.seed), "bridge": str(bridged)}
 
 
 def finished(run: xr.Dataset) -> xr.Dataset:
@@ -222,6 +225,10 @@ def _coordinates(plan: Plan) -> dict[str, Any]:
     if plan.points.sizes["coord"] > len(names):  # the whole state was given
         known["row"] = [str(name) for name in plan.points["coord"].values]
         dims = (*dims[:-1], "row")
+    if plan.system.continuous:
+        known["dt"] = (*axes.arrays["0:dt"], _number_about("dt"))
+    if plan.random:
+        known["stream"] = (*plan.streams, {"long_name": "number of the random stream"})
     known["initial"] = (dims, plan.points.values, _about("initial weights", "w_0"))
     return known
 

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from samdyn.ensembles.describe import describe_event, describe_system
 from samdyn.ensembles.events import Event
 from samdyn.ensembles.execute import execute
 from samdyn.ensembles.plan import Plan, make_plan
@@ -21,8 +22,6 @@ from samdyn.ensembles.recipe import (
     build_event,
     build_points,
     build_system,
-    describe_event,
-    describe_system,
     expect_list,
     expect_present,
     expect_table,
@@ -35,8 +34,10 @@ from samdyn.ensembles.store import prepared
 from samdyn.numbers import checked_whole
 from samdyn.systems.base import System
 
-_SYSTEM = ("loss", "algorithm", "flow", "map", "system")
-_ENTRIES = ("x0", "steps", "record", "until", "statistics", "after", "state")
+_SYSTEM = ("loss", "algorithm", "batches", "flow", "sde", "map", "system")
+_ENTRIES = tuple(
+    "x0 steps record until statistics after state seed common_noise".split()  # noqa: SIM905
+)
 
 
 def simulate(
@@ -54,6 +55,9 @@ def simulate(
     chunk: int | None = None,
     progress: bool = True,
     store: str | Path | None = None,
+    seed: int = 0,
+    common_noise: bool = False,
+    streams: xr.DataArray | None = None,
 ) -> xr.Dataset:
     """Run an ensemble: every initial point with every value of every number.
 
@@ -63,7 +67,7 @@ def simulate(
 
     Parameters
     ----------
-    system : Map, Flow or FormulaMap
+    system : Map, Flow, FormulaMap, SDE or FormulaSDE
     x0 : array_like, shape (d,) or (n, d), or DataArray
         Initial points: one, n of them (dimension ``particle``), or those of `samdyn.grid`. For a
         loss of one variable also a number, or n of them. Points may give the whole state, in
@@ -99,6 +103,16 @@ def simulate(
         A folder in which finished chunks are kept, and those under way every ten seconds and
         when the run is interrupted. The same call takes up what it finds there: an interrupted
         run goes on where it was.
+    seed : int, default 0
+        Of what is random; from 0 to 2**64 - 1. Runs of the same seed and shape draw the same, so
+        independent runs need different seeds.
+    common_noise : bool, default False
+        Whether the values of a swept number share their draws, initial point by initial point: a
+        paired comparison. False: every particle draws for itself.
+    streams : DataArray of int, optional
+        The number of each particle's random stream, as a result's coordinate ``stream`` has it:
+        with it a particle of a larger run is run again alone. Default: its place in the result,
+        or among the initial points with common_noise.
 
     Returns
     -------
@@ -107,7 +121,8 @@ def simulate(
         Variables ``w`` (…, time, coord) and ``loss`` (…, time) if recorded, ``final``
         (…, coord), ``final_loss``, ``steps`` taken, ``reason`` (a code with CF flag meanings)
         and ``which`` (the place in ``until`` of the event that ended the run, or -1). The
-        attributes hold the recipe: `samdyn.rerun` follows it again.
+        attributes hold the recipe: `samdyn.rerun` follows it again. Where something was drawn, the
+        coordinate ``stream`` has the number of each particle's random stream.
 
         After Ctrl-C the particles that were not finished have reason ``interrupted``.
 
@@ -121,8 +136,8 @@ def simulate(
     Warns
     -----
     UserWarning
-        If a flow's dt is beyond its scheme's stability limit where the particles begin (at most
-        64 of them are looked at).
+        If the dt of a flow or an SDE is beyond its scheme's stability limit where the particles
+        begin (at most 64 of them are looked at).
 
     Examples
     --------
@@ -139,7 +154,10 @@ def simulate(
     folder = prepared(store)
     if executor is not None and not isinstance(executor, Executor):
         raise TypeError(f"executor must be a concurrent.futures.Executor, got {executor!r}")
-    plan = make_plan(system, x0, steps, record, until, statistics or {}, after, state, chunk)
+    plan = make_plan(
+        *(system, x0, steps, record, until, statistics or {}, after, state, chunk),
+        *(seed, common_noise, streams),
+    )
     if (odd := too_long(plan.system, plan.axes)) is not None:
         warnings.warn(odd, stacklevel=2)
     gathered = Gathered.empty(plan.axes.particles, plan.recorded, plan.kept, plan.sums)
@@ -165,16 +183,21 @@ def simulate(
         "statistics": dict(statistics or {}),
         "state": state,
     }
+    if plan.random:
+        written["simulate"] |= {"seed": plan.seed, "common_noise": common_noise}
     return dataset(plan, gathered, written, time.perf_counter() - began)
 
 
 def rerun(run: xr.Dataset | str | Path, **options: Any) -> xr.Dataset:
     """Run again what a result's recipe says, from the same initial points.
 
+    A part of a result, such as ``run.isel(particle=[7])``, is run as it was within the whole: its
+    particles draw from the same streams.
+
     Parameters
     ----------
     run : Dataset or path
-        A result of `simulate`, or the netCDF file that holds one.
+        A result of `simulate` or a part of it, or the netCDF file that holds one.
     **options
         Passed to `simulate`: threads, executor, progress, store, or others to override.
 
@@ -209,17 +232,21 @@ def rerun(run: xr.Dataset | str | Path, **options: Any) -> xr.Dataset:
         x0 = x0.rename(row="coord")
     x0.attrs = json.loads(run.attrs.get("initial_points", "{}"))
     written["simulate"]["x0"] = x0
+    if "stream" in run.coords:
+        options = {"streams": run["stream"].reset_coords(drop=True)} | options
     return follow(written, **options)
 
 
 def follow(written: Mapping[str, Any], **options: Any) -> xr.Dataset:
-    """Run what a recipe says: tables ``loss``, ``algorithm`` (``flow``) or ``map``; ``simulate``.
+    """Run what a recipe says: tables that describe a system, and ``simulate``.
 
     Parameters
     ----------
     written : mapping
-        As a TOML file or a result's attribute holds it. ``simulate`` takes x0, steps, record,
-        until, statistics, after and state.
+        As a TOML file or a result's attribute holds it. The system is ``loss`` and ``algorithm``
+        with ``batches``, ``flow`` or ``sde``, or a ``map``, or an ``sde`` with drift and diffusion.
+        ``simulate`` takes x0, steps, record,
+        until, statistics, after, state, seed and common_noise.
     **options
         Passed to `simulate`, before what is written.
 

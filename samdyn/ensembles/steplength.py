@@ -1,4 +1,4 @@
-"""Whether a flow's step is short enough for its scheme, where the particles of a run begin."""
+"""Whether the step of a flow or an SDE is short enough for its scheme, where a run begins."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ import numpy as np
 from samdyn.ensembles.axes import Axes
 from samdyn.forward import differentiated
 from samdyn.systems.base import System
+from samdyn.systems.diffusion import Diffusion
 from samdyn.systems.flow import Flow
 from samdyn.systems.schemes import Scheme
+from samdyn.systems.stochastic import StochasticScheme
 
 _SAMPLE = 64
 _HALVINGS = 60
@@ -27,12 +29,13 @@ def too_long(system: System, axes: Axes) -> str | None:
     Parameters
     ----------
     system : System
-        Only a `Flow` has a scheme.
+        Only a `Flow` or an SDE, of which the drift is looked at, has a scheme.
     axes : Axes
         The run's numbers and initial points; at most 64 particles are looked at.
     """
-    if not isinstance(system, Flow):
+    if not isinstance(system, Flow | Diffusion):
         return None
+    scheme = _without_noise(system.scheme) if isinstance(system, Diffusion) else system.scheme
     chosen = np.unique(np.linspace(0, axes.particles - 1, _SAMPLE).astype(int))
     index = np.unravel_index(chosen, axes.shape) if axes.dims else ()
     places = dict(zip(axes.dims, index, strict=True))
@@ -45,20 +48,24 @@ def too_long(system: System, axes: Axes) -> str | None:
     z = [values(name) for name in known]
     z += [np.zeros(len(chosen))] * (len(system.rows) - len(known))
     rates, dt = _contraction(system, [*z, *(values(f"0:{name}") for name in system.numbers)])
-    grown = _amplification(system.scheme, rates, values("0:dt")[:, None])
+    grown = _amplification(scheme, rates, values("0:dt")[:, None])
     beyond = grown > 1.0 + _ROUNDING
     if not np.any(beyond):
         return None
-    limit = _limit(system.scheme, rates[beyond], np.broadcast_to(dt[:, None], rates.shape)[beyond])
+    limit = _limit(scheme, rates[beyond], np.broadcast_to(dt[:, None], rates.shape)[beyond])
     starts = int(np.sum(np.any(beyond, axis=1)))
     return (
         f"dt is beyond the stability limit of {system.about['scheme']} at {starts} of the "
-        f"{len(chosen)} initial points looked at: what the flow contracts there, a step multiplies "
+        f"{len(chosen)} initial points looked at: what contracts there, a step multiplies "
         f"by up to {np.nanmax(grown[beyond]):.3g}; take dt below {limit:.3g}"
     )
 
 
-def _contraction(system: Flow, values: list[Any]) -> tuple[np.ndarray, np.ndarray]:
+def _without_noise(scheme: StochasticScheme) -> Scheme:
+    return lambda field, z, dt: scheme(field, lambda y: [[0.0] for _ in y], z, dt, [0.0])
+
+
+def _contraction(system: System, values: list[Any]) -> tuple[np.ndarray, np.ndarray]:
     """Eigenvalues with negative real part, others set to 0, and dt; a row each start."""
     n, count = len(system.rows), len(values[0])
     with np.errstate(all="ignore"):

@@ -6,6 +6,12 @@ import sympy
 import xarray as xr
 
 import samdyn as sd
+from samdyn.ensembles.describe import (
+    describe_algorithm,
+    describe_event,
+    describe_loss,
+    describe_system,
+)
 from samdyn.ensembles.points import checked_points
 from samdyn.ensembles.recipe import (
     RecipeError,
@@ -14,10 +20,6 @@ from samdyn.ensembles.recipe import (
     build_loss,
     build_points,
     build_system,
-    describe_algorithm,
-    describe_event,
-    describe_loss,
-    describe_system,
 )
 from samdyn.ensembles.run import follow
 

@@ -7,8 +7,9 @@ import pytest
 import xarray as xr
 
 import samdyn as sd
+from samdyn.ensembles.describe import describe_event
 from samdyn.ensembles.points import checked_points, whole_states
-from samdyn.ensembles.recipe import build_event, describe_event
+from samdyn.ensembles.recipe import build_event
 from samdyn.ensembles.result import finished, whole_final
 
 SADDLE = sd.Loss("x**2/2 - y**2/2 + y**4/4")
