@@ -32,13 +32,17 @@ class Linear:
     Raises
     ------
     TypeError
-        If it is no system.
+        If it is no system, or a random map.
     ValueError
         If one of its numbers is an array.
     """
 
     def __init__(self, system: System):
         checked_system(system)
+        if system.random and not system.continuous:
+            raise TypeError(
+                f"{system.title} is random and has no one Jacobian; take its mean, system.mean"
+            )
         for name, value in system.numbers.items():
             if np.ndim(value):
                 raise ValueError(

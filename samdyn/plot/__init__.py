@@ -11,6 +11,7 @@ from samdyn.plot.phases import phase_diagram
 from samdyn.plot.portrait import portrait
 from samdyn.plot.style import COLORS, STYLE
 from samdyn.plot.surface import surface
+from samdyn.plot.survival import survival
 from samdyn.plot.trajectory import series, trajectory
 
 __all__ = [
@@ -26,5 +27,6 @@ __all__ = [
     "portrait",
     "series",
     "surface",
+    "survival",
     "trajectory",
 ]

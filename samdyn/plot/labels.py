@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.legend import Legend
 from matplotlib.transforms import ScaledTranslation
 
-from samdyn.ensembles.result import LATEX
+from samdyn.notation import LATEX
 
 _BELOW = 31
 """Points that tick labels and the label of the horizontal axis take."""

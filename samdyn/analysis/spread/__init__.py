@@ -1,0 +1,1 @@
+"""How far noise spreads particles about a point: exact moments of the linearised dynamics."""
