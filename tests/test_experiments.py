@@ -35,6 +35,11 @@ def test_kim_beale_saves_its_data_and_pictures(made):
         ("kim-phase-diagram", 3),
         pytest.param("kim-transition", 11, marks=pytest.mark.slow),
         pytest.param("kim-basins", 5, marks=pytest.mark.slow),
+        pytest.param("kim-diffusion", 16, marks=pytest.mark.slow),
+        pytest.param("kim-escape", 13, marks=pytest.mark.slow),
+        pytest.param("compagnoni-order", 8, marks=pytest.mark.slow),
+        pytest.param("compagnoni-stationary", 9, marks=pytest.mark.slow),
+        pytest.param("compagnoni-saddle", 8, marks=pytest.mark.slow),
     ],
 )
 def test_the_saddle_theory_comes_out(name, count, tmp_path):

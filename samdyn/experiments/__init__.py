@@ -4,12 +4,32 @@ from __future__ import annotations
 
 from difflib import get_close_matches
 
-from samdyn.experiments import kim_basins, kim_beale, kim_phase_diagram, kim_transition
+from samdyn.experiments import (
+    compagnoni_order,
+    compagnoni_saddle,
+    compagnoni_stationary,
+    kim_basins,
+    kim_beale,
+    kim_diffusion,
+    kim_escape,
+    kim_phase_diagram,
+    kim_transition,
+)
 from samdyn.experiments.base import Claim, Experiment
 
 EXPERIMENTS: dict[str, Experiment] = {
     module.EXPERIMENT.name: module.EXPERIMENT
-    for module in (kim_beale, kim_transition, kim_basins, kim_phase_diagram)
+    for module in (
+        kim_beale,
+        kim_transition,
+        kim_basins,
+        kim_phase_diagram,
+        kim_diffusion,
+        kim_escape,
+        compagnoni_order,
+        compagnoni_stationary,
+        compagnoni_saddle,
+    )
 }
 """Every experiment by its name."""
 
