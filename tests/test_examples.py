@@ -7,9 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from samdyn import experiments
+
 ROOT = Path(__file__).parent.parent
-SCRIPTS = sorted([*(ROOT / "examples").glob("*.py"), *(ROOT / "paper_figs").glob("*.py")])
-SLOW = ("kim_basins.py", "kim_transition.py")
+FIGURES = sorted((ROOT / "paper_figs").glob("*.py"))
+SCRIPTS = [*sorted((ROOT / "examples").glob("*.py")), ROOT / "paper_figs" / "kim_beale.py"]
+SLOW = ("noisy_saddle.py", "sde.py")
 RECIPES = sorted((ROOT / "examples").glob("*.toml"))
 
 
@@ -36,6 +39,16 @@ def execute(command, folder):
 )
 def test_script(script, tmp_path):
     assert execute([sys.executable, "-W", "error", str(script)], tmp_path)
+
+
+@pytest.mark.parametrize("script", FIGURES, ids=lambda path: path.name)
+def test_figure_scripts_are_one_but_for_the_name(script):
+    """The experiments themselves are run in test_experiments."""
+    name = script.stem.replace("_", "-")
+    assert name in experiments.EXPERIMENTS
+    ends = [path.read_text(encoding="utf-8").split('"""')[2] for path in (script, SCRIPTS[-1])]
+    assert ends[0] == ends[1].replace("kim-beale", name)
+    assert f"python paper_figs/{script.name}" in script.read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("recipe", RECIPES, ids=lambda path: path.name)
