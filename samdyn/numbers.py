@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -105,3 +105,28 @@ def _worst(value: Any, array: np.ndarray) -> str:
         return f"{value}"
     bad = array[~np.isfinite(array)]
     return f"an array with {bad[0] if bad.size else array.min():g}"
+
+
+def check_single(what: str, numbers: Mapping[str, Any], replace: str = "system.replace") -> None:
+    """Refuse arrays among numbers.
+
+    Parameters
+    ----------
+    what : str
+        What needs single values.
+    numbers : mapping
+        Name, perhaps after a word such as "constant", -> value.
+    replace : str
+        How another value is chosen.
+
+    Raises
+    ------
+    ValueError
+        If one of the numbers is an array.
+    """
+    for name, value in numbers.items():
+        if np.ndim(value):
+            raise ValueError(
+                f"{what} needs one value of {name}, which is an array of shape {np.shape(value)}; "
+                f"choose one with {replace}({name.split()[-1]}=…)"
+            )

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from samdyn.forward import differentiated
+from samdyn.numbers import check_single
 from samdyn.systems.base import System, checked_system
 
 NEUTRAL = 1e-9
@@ -43,12 +44,7 @@ class Linear:
             raise TypeError(
                 f"{system.title} is random and has no one Jacobian; take its mean, system.mean"
             )
-        for name, value in system.numbers.items():
-            if np.ndim(value):
-                raise ValueError(
-                    f"this needs one value of {name}, which is an array of shape "
-                    f"{np.shape(value)}; choose one with system.replace({name}=…)"
-                )
+        check_single("this", system.numbers)
         self.system = system
         self.names = tuple(system.numbers)
         self.size = len(system.rows)

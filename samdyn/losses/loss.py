@@ -13,10 +13,10 @@ import sympy
 from samdyn.losses.check import Check, check_derivatives
 from samdyn.losses.critical import CriticalPoint, find_critical_points
 from samdyn.losses.derivatives import derivative, upper
-from samdyn.losses.formula import FUNCTIONS, FormulaError, check_name, parse, written
-from samdyn.losses.names import check_constants, realised, variable_names
+from samdyn.losses.formula import FUNCTIONS, FormulaError, parse, written
+from samdyn.losses.names import check_constants, named_constants, realised, variable_names
 from samdyn.losses.sample import checked_data, checked_noise, make_sample
-from samdyn.numbers import Number, checked_box, checked_number
+from samdyn.numbers import Number, check_single, checked_box, checked_number
 from samdyn.program import Program
 from samdyn.symbols import symbols
 from samdyn.tracer import explained, trace
@@ -89,10 +89,7 @@ class Loss:
         data: Mapping[str, Any] | None = None,
         **constants: Number,
     ):
-        self.constants: dict[str, Any] = {
-            check_name(name): checked_number(f"constant {name}", value)
-            for name, value in constants.items()
-        }
+        self.constants: dict[str, Any] = named_constants(constants)
         self.name: str | None = None
         self.source: str | None = None
         self.box: tuple[tuple[float, float], ...] | None = None
@@ -386,12 +383,8 @@ class Loss:
         return p
 
     def _require_scalars(self, what: str) -> None:
-        for name, value in self.constants.items():
-            if np.ndim(value):
-                raise ValueError(
-                    f"{what} needs one value of constant {name}, which is an array of shape "
-                    f"{np.shape(value)}; choose one with .replace({name}=…)"
-                )
+        constants = {f"constant {name}": value for name, value in self.constants.items()}
+        check_single(what, constants, ".replace")
 
     def _checked_box(self, box: Any) -> np.ndarray:
         if box is None and self.box is None:

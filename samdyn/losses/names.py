@@ -9,6 +9,7 @@ from typing import Any
 import sympy
 
 from samdyn.losses.formula import FormulaError, check_name
+from samdyn.numbers import Number, checked_number
 from samdyn.symbols import symbols
 
 
@@ -57,6 +58,20 @@ def name_list(what: str, names: Any) -> tuple[str, ...]:
     if not listed or len(set(listed)) < len(listed):
         raise FormulaError(f"{what} must be different names, at least one; got {listed}")
     return listed
+
+
+def named_constants(constants: Mapping[str, Number]) -> dict[str, Any]:
+    """The constants that a user gave by name, as numbers or arrays.
+
+    Raises
+    ------
+    FormulaError, TypeError, ValueError
+        If a name or a value cannot be one.
+    """
+    return {
+        check_name(name): checked_number(f"constant {name}", value)
+        for name, value in constants.items()
+    }
 
 
 def check_constants(constants: Iterable[str], used: Iterable[str]) -> None:

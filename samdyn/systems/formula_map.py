@@ -8,9 +8,9 @@ from typing import Any
 
 import sympy
 
-from samdyn.losses.formula import FormulaError, check_name, parse, written
-from samdyn.losses.names import check_constants, realised, variable_names
-from samdyn.numbers import Number, checked_number
+from samdyn.losses.formula import FormulaError, parse, written
+from samdyn.losses.names import check_constants, named_constants, realised, variable_names
+from samdyn.numbers import Number
 from samdyn.program import Program
 from samdyn.symbols import compile_expressions, symbols
 from samdyn.systems.base import System, refuse_unknown
@@ -52,10 +52,7 @@ class FormulaMap(System):
         for name, formula in formulas.items():
             if not isinstance(formula, str | sympy.Expr):
                 raise TypeError(f"the formula of {name} must be text or SymPy, got {formula!r}")
-        self._constants: dict[str, Any] = {
-            check_name(name): checked_number(f"constant {name}", value)
-            for name, value in constants.items()
-        }
+        self._constants: dict[str, Any] = named_constants(constants)
         self.expressions = tuple(
             parse(formula) if isinstance(formula, str) else realised(formula)
             for formula in formulas.values()

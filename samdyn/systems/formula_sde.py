@@ -8,9 +8,9 @@ from typing import Any, TypeAlias
 
 import sympy
 
-from samdyn.losses.formula import FormulaError, check_name, parse, written
-from samdyn.losses.names import check_constants, realised, variable_names
-from samdyn.numbers import Number, checked_number
+from samdyn.losses.formula import FormulaError, parse, written
+from samdyn.losses.names import check_constants, named_constants, realised, variable_names
+from samdyn.numbers import Number
 from samdyn.program import Program
 from samdyn.symbols import compile_expressions, symbols
 from samdyn.systems.base import refuse_unknown
@@ -94,10 +94,7 @@ class FormulaSDE(Diffusion):
                 f"diffusion names {unknown[0]}, which has no drift; the variables are "
                 f"{', '.join(drift)}"
             )
-        self._constants: dict[str, Any] = {
-            check_name(name): checked_number(f"constant {name}", value)
-            for name, value in constants.items()
-        }
+        self._constants: dict[str, Any] = named_constants(constants)
         self.expressions = tuple(_read(f"drift of {name}", one) for name, one in drift.items())
         self.matrix = _matrix(tuple(drift), diffusion)
         whole = sympy.Tuple(*self.expressions, *(entry for row in self.matrix for entry in row))

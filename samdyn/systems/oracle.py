@@ -51,7 +51,7 @@ class Drawn(RandomOracle):
     def over_parts(self, m: int, transform: Callable[[Oracle], Oracle]) -> Oracle:
         if self._fresh:
             raise ValueError("m does not go with fresh_noise: parts of a batch share its samples")
-        if isinstance(self._draw, Sequence):
+        if isinstance(self._draw, list):  # of normals, no batch
             raise TypeError(NO_PARTS)
 
         def averaged(w: Any) -> Any:

@@ -12,7 +12,7 @@ from samdyn.analysis.escape.backward import Solution, extrapolated, solve
 from samdyn.analysis.escape.domain import coefficients, extent, staying
 from samdyn.analysis.escape.interval import Coefficient, passage
 from samdyn.ensembles.events import Escape
-from samdyn.numbers import checked_box, checked_whole
+from samdyn.numbers import check_single, checked_box, checked_whole
 from samdyn.systems.diffusion import Diffusion
 
 _SCAN = 20_001
@@ -74,12 +74,7 @@ def first_passage(
         raise TypeError(f"system must be an SDE such as samdyn.FormulaSDE, got {system!r}")
     if not isinstance(region, Escape):
         raise TypeError(f"region must be a samdyn.Escape, got {region!r}")
-    for name, value in system.numbers.items():
-        if np.ndim(value):
-            raise ValueError(
-                f"first_passage needs one value of {name}, which is an array of shape "
-                f"{np.shape(value)}; choose one with system.replace({name}=…)"
-            )
+    check_single("first_passage", system.numbers)
     names, d = system.coordinates, len(system.rows)
     if d != len(names) or d > 2:
         raise ValueError(

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from samdyn.losses.loss import Loss
-from samdyn.numbers import Number, checked_number
+from samdyn.numbers import Number, check_single, checked_number
 
 
 class EscapeRate(NamedTuple):
@@ -70,12 +70,8 @@ def escape_rate(loss: Loss, minimum: Any, saddle: Any, temperature: Number) -> E
     """
     if not isinstance(loss, Loss):
         raise TypeError(f"loss must be a samdyn.Loss, got {loss!r}")
-    for name, value in loss.constants.items():
-        if np.ndim(value):
-            raise ValueError(
-                f"escape_rate needs one value of constant {name}, which is an array of shape "
-                f"{np.shape(value)}; choose one with .replace({name}=…)"
-            )
+    constants = {f"constant {name}": value for name, value in loss.constants.items()}
+    check_single("escape_rate", constants, "loss.replace")
     temperature = checked_number("temperature", temperature, above=0.0)
     below, at_minimum = _critical(loss, minimum, "minimum")
     above, at_saddle = _critical(loss, saddle, "saddle")

@@ -8,7 +8,7 @@ import numpy as np
 
 from samdyn.analysis.linear import Linear
 from samdyn.analysis.spread.draws import draws_at
-from samdyn.numbers import checked_whole
+from samdyn.numbers import check_single, checked_whole
 from samdyn.systems.base import System, checked_system
 from samdyn.systems.diffusion import Diffusion
 
@@ -225,12 +225,7 @@ def _checked(system: System, point: Any) -> np.ndarray:
         raise TypeError("system is a Switch, which is several maps; take one from .phases")
     if system.continuous and not isinstance(system, Diffusion):
         raise TypeError(f"system must be a map or an SDE, got {system.title}, which has no noise")
-    for name, value in system.numbers.items():
-        if np.ndim(value):
-            raise ValueError(
-                f"this needs one value of {name}, which is an array of shape {np.shape(value)}; "
-                f"choose one with system.replace({name}=…)"
-            )
+    check_single("this", system.numbers)
     return _state(system, point, "point")
 
 
