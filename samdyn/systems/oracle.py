@@ -26,13 +26,23 @@ class Drawn(RandomOracle):
         Gives the next draw: the values of the noise, or a batch.
     fresh : bool
         Whether each call takes a draw of its own.
+    parted : bool, default True
+        Whether a draw is a batch, which has parts.
     """
 
-    def __init__(self, gradient: Callable, mean: Oracle, next_draw: Callable[[], Any], fresh: bool):
+    def __init__(
+        self,
+        gradient: Callable,
+        mean: Oracle,
+        next_draw: Callable[[], Any],
+        fresh: bool,
+        parted: bool = True,
+    ):
         self._gradient = gradient
         self._mean = mean
         self._next = next_draw
         self._fresh = fresh
+        self._parted = parted
 
     @cached_property
     def _draw(self) -> Any:
@@ -46,12 +56,12 @@ class Drawn(RandomOracle):
         return self._mean
 
     def redrawn(self) -> Drawn:
-        return Drawn(self._gradient, self._mean, self._next, self._fresh)
+        return Drawn(self._gradient, self._mean, self._next, self._fresh, self._parted)
 
     def over_parts(self, m: int, transform: Callable[[Oracle], Oracle]) -> Oracle:
         if self._fresh:
             raise ValueError("m does not go with fresh_noise: parts of a batch share its samples")
-        if isinstance(self._draw, list):  # of normals, no batch
+        if not self._parted:
             raise TypeError(NO_PARTS)
 
         def averaged(w: Any) -> Any:
@@ -77,9 +87,10 @@ def random_oracle(
         program = sample.program(1)  # type: ignore[union-attr]
         return Point(batch.mean(lambda *fields: program(*p, *fields, *constants)))
 
-    gradient = on_noise if sample.noise else on_batch  # type: ignore[union-attr]
+    noisy = bool(sample.noise)  # type: ignore[union-attr]
+    gradient = on_noise if noisy else on_batch
     mean = partial(loss.gradient_at, numbers=numbers)
-    return Drawn(gradient, mean, iter(draws).__next__, fresh)
+    return Drawn(gradient, mean, iter(draws).__next__, fresh, not noisy)
 
 
 class _Uncut:
