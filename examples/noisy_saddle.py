@@ -29,13 +29,13 @@ runs = {
     "SGD": escapes(sd.GD(lr=lr), 16, seed=1),
     "USAM, rho = 0.3": escapes(sd.USAM(lr=lr, rho=0.3), 16, seed=2),
     "USAM, rho = 0.6": escapes(sd.USAM(lr=lr, rho=0.6), 16, seed=3),
-    "  and momentum 0.9": escapes(sd.USAM(lr=lr, rho=0.6, momentum=0.9), 16, seed=4),
-    "  and batches of 2": escapes(sd.USAM(lr=lr, rho=0.6), 2, seed=5),
+    "USAM, rho = 0.6, momentum 0.9": escapes(sd.USAM(lr=lr, rho=0.6, momentum=0.9), 16, seed=4),
+    "USAM, rho = 0.6, batches of 2": escapes(sd.USAM(lr=lr, rho=0.6), 2, seed=5),
 }
 print("steps until half of the runs have left the saddle, with 95 % intervals:")
 for name, times in runs.items():
     low, high = times.median_interval
-    print(f"  {name:<20} {times.median:6.0f}  ({low:.0f} to {high:.0f})")
+    print(f"  {name:<30} {times.median:6.0f}  ({low:.0f} to {high:.0f})")
 
 test = sd.logrank(runs["SGD"], runs["USAM, rho = 0.6"])
 print(f"\nSGD leaves {test.hazard_ratio:.0f} times as often as USAM with rho = 0.6")

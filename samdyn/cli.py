@@ -43,6 +43,7 @@ def list_(
     from samdyn import algorithms, experiments, losses
     from samdyn.ensembles.recipe import ALGORITHMS, EVENTS
     from samdyn.systems.schemes import SCHEMES
+    from samdyn.systems.stochastic import STOCHASTIC_SCHEMES
 
     sections = {
         "losses": {function.__name__: function for function in losses.LIBRARY},
@@ -52,7 +53,13 @@ def list_(
     }
     for title, entries in sections.items():
         if what in (title, "all"):
-            _table(title, {name: _first_line(entry) for name, entry in entries.items()})
+            said = {name: _first_line(entry) for name, entry in entries.items()}
+            if title == "schemes":
+                said |= {
+                    name: f"For SDEs; weak order {one.weak_order:g}, strong {one.strong_order:g}."
+                    for name, one in STOCHASTIC_SCHEMES.items()
+                }
+            _table(title, said)
     if what in ("figures", "all"):
         _table("figures", {name: e.title for name, e in experiments.EXPERIMENTS.items()})
 
@@ -101,6 +108,22 @@ def run(
         [map]
         formulas = { x = "1 - a*x**2 + y", y = "b*x" }
         constants = { a = { linspace = [0.2, 1.4, 13] }, b = 0.3 }
+
+    Noise stands in the loss: noise = ["xi"], or data = { a = [1.0, 2.0], b = [0.0, 1.0] } with
+    minibatches, and [simulate] may have a seed and common_noise:
+
+        [batches]
+        batch_size = [1, 2]
+        sampling = "epochs"
+
+    The SDE that the algorithm follows, or with a drift any SDE in place of [loss] and [algorithm]:
+
+        [sde]
+        dt = 0.01
+        scheme = "euler_maruyama"
+        drift = { x = "x - x**3" }
+        diffusion = { x = "s" }
+        constants = { s = 0.7 }
 
     After Ctrl-C what there is goes to a file ending in .partial.nc.
 

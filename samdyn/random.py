@@ -16,6 +16,8 @@ from typing import Any
 
 import numpy as np
 
+from samdyn.numbers import checked_whole
+
 NAME = "threefry2x64-20/samdyn-1"
 """The stream's name: another name means that other numbers are drawn."""
 
@@ -120,6 +122,20 @@ def gaussian(bits):
 
 TEXTS = (mixed, threefry, fraction, below, exponential, corner, gaussian)
 """What a kernel that draws copies, in order."""
+
+
+def checked_seed(seed: Any) -> int:
+    """The seed, if it is a whole number from 0 to 2**64 - 1.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If it is none.
+    """
+    seed = checked_whole("seed", seed, 0)
+    if seed >= 2**64:
+        raise ValueError(f"seed must be below 2**64, got {seed}")
+    return seed
 
 
 def keys(seed: int, streams: Any) -> np.ndarray:

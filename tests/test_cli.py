@@ -14,6 +14,7 @@ import xarray as xr
 from samdyn import cli, losses
 from samdyn.ensembles.recipe import build_system
 from samdyn.systems.schemes import SCHEMES
+from samdyn.systems.stochastic import STOCHASTIC_SCHEMES
 
 ROOT = Path(__file__).parent.parent
 FILE = """
@@ -48,7 +49,10 @@ def test_list_names_everything(capsys):
     for name in (*losses.names(), *others):
         assert f"  {name} " in out
     assert run("list", "schemes") == 0
-    assert re.findall("^  ([a-z0-9]+) ", capsys.readouterr().out, re.MULTILINE) == list(SCHEMES)
+    assert re.findall("^  ([a-z0-9_]+) ", capsys.readouterr().out, re.MULTILINE) == [
+        *SCHEMES,
+        *STOCHASTIC_SCHEMES,
+    ]
     assert run("list", "figures") == 0
     assert "beale  " not in capsys.readouterr().out.replace("kim-beale", "")
 
@@ -78,8 +82,14 @@ def test_the_tables_in_the_help_of_run_make_systems():
     text = in_help("A complete one", "A loss of") + in_help("`samdyn list schemes`", "Any map")
     flow = build_system(tomllib.loads(text))
     assert (flow.dt, flow.about["scheme"], flow.algorithm.lr) == (0.01, "rk4", 0.05)
-    text = in_help("values of a constant", "After Ctrl-C")
+    text = in_help("values of a constant", "Noise stands")
     assert build_system(tomllib.loads(text)).numbers["a"].shape == (13,)
+    text = in_help(r"place of \[loss\] and \[algorithm\]", "After Ctrl-C")
+    assert build_system(tomllib.loads(text)).numbers == {"s": 0.7, "dt": 0.01}
+    loss = 'variables = ["x"]\ndata = { a = [1.0, 2.0], b = [0.0, 1.0] }\n'
+    noisy = '[loss]\nformula = "a*x**2 - b*x"\n' + loss + '[algorithm]\nname = "GD"\nlr = 0.1\n'
+    text = noisy + in_help("common_noise", "The SDE")
+    assert build_system(tomllib.loads(text)).minibatches.order == "epochs"
 
 
 FLOW = FILE.replace("[simulate]", '[flow]\ndt = 0.01\nscheme = "heun"\n\n[simulate]')

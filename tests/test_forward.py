@@ -138,7 +138,7 @@ OTHERS = {
 
 
 def test_every_operation_has_its_case():
-    assert set(RULES) == set(OPERATIONS)
+    assert set(RULES) == set(OPERATIONS) - {"entry"}  # of a mean, which has no derivative here
 
 
 @pytest.mark.parametrize("name", [*RULES, *OTHERS])

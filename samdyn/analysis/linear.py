@@ -11,7 +11,7 @@ import numpy as np
 
 from samdyn.forward import differentiated
 from samdyn.numbers import check_single
-from samdyn.systems.base import System, checked_system
+from samdyn.systems.base import System, checked_system, refuse_random
 
 NEUTRAL = 1e-9
 """A multiplier that is this close to the unit circle does not decide stability."""
@@ -40,10 +40,8 @@ class Linear:
 
     def __init__(self, system: System):
         checked_system(system)
-        if system.random and not system.continuous:
-            raise TypeError(
-                f"{system.title} is random and has no one Jacobian; take its mean, system.mean"
-            )
+        if not system.continuous:  # of an SDE the drift is looked at
+            refuse_random(system)
         check_single("this", system.numbers)
         self.system = system
         self.names = tuple(system.numbers)

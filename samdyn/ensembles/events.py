@@ -140,6 +140,13 @@ class Escape(Watched):
         crosses = crossing(system, self._inside(system))  # type: ignore[arg-type]
         return lambda moment, n: outside(moment, n) | crosses(moment, n)
 
+    def holds_at(self, system: System, points: np.ndarray) -> np.ndarray:
+        """Whether points of shape (…, d) are outside, for the first values of swept numbers."""
+        numbers = {name: np.ravel(value)[0] for name, value in system.numbers.items()}
+        w = Point(np.moveaxis(points, -1, 0)[: len(system.coordinates)])
+        thresholds = {name: np.float64(value) for name, value in self.numbers().items()}
+        return np.asarray(self._outside(system)(Moment(system, w, w, numbers), thresholds))
+
     def _outside(self, system: System) -> Callable[[Moment, Mapping[str, Any]], Any]:
         size = len(system.coordinates)
         if self.center is not None:

@@ -19,7 +19,7 @@ from samdyn.ensembles.moment import EXTRA_NAMES, read_formula
 from samdyn.ensembles.points import checked_points
 from samdyn.losses.formula import FormulaError, check_name
 from samdyn.numbers import checked_whole
-from samdyn.random import keys
+from samdyn.random import checked_seed, keys
 from samdyn.readings import kernels
 from samdyn.systems.base import System, checked_system
 
@@ -177,9 +177,7 @@ def make_plan(
             f"statistics must map names to formulas, as in {{'r2': 'x**2 + y**2'}}; got "
             f"{statistics!r}"
         )
-    seed = checked_whole("seed", seed, 0)
-    if seed >= 2**64:
-        raise ValueError(f"seed must be below 2**64, got {seed}")
+    seed = checked_seed(seed)
     if not isinstance(common_noise, bool):
         raise TypeError(f"common_noise must be True or False, got {common_noise!r}")
     times = _times(record, steps)

@@ -14,7 +14,7 @@ import numpy as np
 import xarray as xr
 
 from samdyn.ensembles.describe import describe_event, describe_system
-from samdyn.ensembles.events import Event
+from samdyn.ensembles.events import Escape, Event
 from samdyn.ensembles.execute import execute
 from samdyn.ensembles.plan import Plan, make_plan
 from samdyn.ensembles.recipe import (
@@ -108,7 +108,8 @@ def simulate(
         independent runs need different seeds.
     common_noise : bool, default False
         Whether the values of a swept number share their draws, initial point by initial point: a
-        paired comparison. False: every particle draws for itself.
+        paired comparison. False: every particle draws for itself. Draws are shared step by step:
+        runs of an SDE with different dt do not follow one Brownian path.
     streams : DataArray of int, optional
         The number of each particle's random stream, as a result's coordinate ``stream`` has it:
         with it a particle of a larger run is run again alone. Default: its place in the result,
@@ -160,6 +161,7 @@ def simulate(
     )
     if (odd := too_long(plan.system, plan.axes)) is not None:
         warnings.warn(odd, stacklevel=2)
+    _warn_of_starts_outside(plan)
     gathered = Gathered.empty(plan.axes.particles, plan.recorded, plan.kept, plan.sums)
     complete = execute(
         plan.chunks(),
@@ -186,6 +188,20 @@ def simulate(
     if plan.random:
         written["simulate"] |= {"seed": plan.seed, "common_noise": common_noise}
     return dataset(plan, gathered, written, time.perf_counter() - began)
+
+
+def _warn_of_starts_outside(plan: Plan) -> None:
+    """Where steps are bridged, who begins outside looks like one who left in the first step."""
+    w = plan.points.transpose(..., "coord").values
+    for event in plan.events[: plan.watched]:
+        if isinstance(event, Escape) and event.bridges(plan.system):
+            count = int(np.sum(event.holds_at(plan.system, w)))
+            if count:
+                warnings.warn(
+                    f"{count} of the initial points are where {event} holds already; they count as "
+                    "having escaped in the first step",
+                    stacklevel=3,
+                )
 
 
 def rerun(run: xr.Dataset | str | Path, **options: Any) -> xr.Dataset:

@@ -19,7 +19,7 @@ from samdyn.plot.labels import legend_below, symbol
 from samdyn.plot.landscape import contours as draw_contours
 from samdyn.plot.style import axes_or_new
 from samdyn.plot.trajectory import trajectory
-from samdyn.systems.base import System
+from samdyn.systems.base import System, refuse_random
 
 
 def portrait(
@@ -91,6 +91,7 @@ def portrait(
     'saddle of $L$, attractor of the map'
     """
     linear = Linear(system)
+    refuse_random(system)
     names = _plane(system)
     loss = system.loss
     sides = _checked_box(loss, names, box)

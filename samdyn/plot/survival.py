@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from samdyn.analysis.escape.survival import EscapeTimes, Survival
 from samdyn.analysis.escape.sweep import EscapeSweep
 from samdyn.numbers import checked_number
-from samdyn.plot.labels import legend_below, plain, symbol
+from samdyn.plot.labels import plain, symbol
 from samdyn.plot.style import COLORS, DASHES, axes_or_new
 
 _MOST_STEPS, _MOST_MARKS = 2_000, 60
@@ -46,7 +46,8 @@ def survival(
         Mark times at which particles were seen for the last time without having escaped.
     theory : float, callable, or mapping from label to either, optional
         The rate of an exponential law, or a function of time such as the ``survival`` of a fit.
-        In a mapping, each is drawn dashed in the colour of the curve with that label.
+        In a mapping, each is drawn dashed in the colour of the curve with that label. Of a sweep
+        over one number, its values are labels too.
     legend : bool, default True
         Draw a legend, if anything has a label.
 
@@ -64,7 +65,7 @@ def survival(
     'share not escaped $S(t)$'
     """
     curves = _curves(times)
-    laws = _laws(theory, list(curves))
+    laws = _laws(_labelled(theory, times), list(curves))
     ax = axes_or_new(ax)
     lowest, last = 1.0, 0.0
     for k, (label, one) in enumerate(curves.items()):
@@ -82,7 +83,7 @@ def survival(
         last = max(last, float(drawn.time[-1]))
     moments = np.linspace(0, last, 400)
     for label, law in laws.items():
-        known = label in curves and len(laws) > 1
+        known = label in curves and len(curves) > 1
         color = COLORS[list(curves).index(label) % len(COLORS)] if known else "black"
         first = label == next(iter(laws))
         ax.plot(
@@ -91,7 +92,7 @@ def survival(
             color=color,
             ls="--",
             lw=1.1,
-            label="theory" if first and not known else "_",
+            label="theory" if first else "_",
             zorder=4,
         )
     unit = "step" if next(iter(curves.values())).discrete else "time"
@@ -102,7 +103,7 @@ def survival(
     else:
         ax.set_ylim(0, 1.03)
     if legend and ax.get_legend_handles_labels()[0]:
-        legend_below(ax)
+        ax.legend(frameon=False, fontsize="small", loc="best")
     return ax
 
 
@@ -130,6 +131,17 @@ def _curves(times: Any) -> dict[str, EscapeTimes]:
     if len({one.discrete for one in times.values()}) > 1:
         raise ValueError("times must be in one unit: some are in steps, others in time")
     return {str(label): one for label, one in times.items()}
+
+
+def _labelled(theory: Any, times: Any) -> Any:
+    """A theory for values of the one number of a sweep, by the labels of its curves."""
+    if not isinstance(theory, Mapping) or not isinstance(times, EscapeSweep):
+        return theory
+    known = {}
+    for (values, _), label in zip(times.items(), _curves(times), strict=True):
+        if len(values) == 1:
+            known[next(iter(values.values()))] = label
+    return {known.get(label, label): law for label, law in theory.items()}
 
 
 def _plain(value: Any) -> str:

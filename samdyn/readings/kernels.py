@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import os
+import signal
 import sys
 import tempfile
 import threading
@@ -66,7 +67,7 @@ def load(source: str) -> Callable:
     name = key(source)
     with _lock:
         if name not in _loaded:
-            with _patience():
+            with _patience(), _undisturbed():
                 _loaded[name] = _import(name, source).advance
         return _loaded[name]
 
@@ -150,7 +151,8 @@ def _run(name: str, path: Path | None, text: str) -> ModuleType:
 def _patience() -> Iterator[None]:
     """Say that compilation is under way if it takes more than a second."""
     message = (
-        "samdyn: compiling a kernel, once on this machine for this loss, algorithm and events …"
+        "samdyn: compiling a kernel, once on this machine for this loss, algorithm and events; "
+        "some seconds to half a minute …"
     )
     timer = threading.Timer(_SLOW, lambda: print(message, file=sys.stderr, flush=True))
     timer.daemon = True
@@ -159,3 +161,19 @@ def _patience() -> Iterator[None]:
         yield
     finally:
         timer.cancel()
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Hear Ctrl-C only afterwards: Numba is not usable any more if compilation is broken off."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    heard = []
+    before = signal.signal(signal.SIGINT, lambda *_: heard.append(True))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if heard:
+        raise KeyboardInterrupt

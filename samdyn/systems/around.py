@@ -8,6 +8,7 @@ from typing import Any, Self
 
 from samdyn.losses.loss import Loss
 from samdyn.systems.base import System
+from samdyn.systems.sampling import Sampling
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,6 +42,14 @@ class Around(System):
     @property
     def constants(self) -> dict[str, Any]:
         return self.system.constants
+
+    @property
+    def noise(self) -> tuple[str, ...]:
+        return self.system.noise
+
+    @property
+    def minibatches(self) -> Sampling | None:
+        return self.system.minibatches
 
     @property
     def duration(self) -> Any:

@@ -12,7 +12,7 @@ import numpy as np
 from samdyn.losses.loss import Loss
 from samdyn.numbers import checked_whole
 from samdyn.program import Program
-from samdyn.random import keys, normals
+from samdyn.random import checked_seed, keys, normals
 from samdyn.systems.sampling import Sampling
 from samdyn.tracer import trace
 
@@ -171,7 +171,7 @@ class System:
         shape = np.broadcast_shapes(
             w.shape[:-1], *(np.shape(n) for _, one in self.phases for n in one.numbers.values())
         )
-        key = keys(seed, np.arange(math.prod(shape))).reshape(2, *(shape or (1,)))
+        key = keys(checked_seed(seed), np.arange(math.prod(shape))).reshape(2, *(shape or (1,)))
         known = dict(zip(self.coordinates, np.moveaxis(w, -1, 0), strict=True))
         phases = self.phases
         ends = [first for first, _ in phases[1:]]
@@ -232,12 +232,23 @@ def checked_single(system: Any) -> System:
     """
     if len(checked_system(system).phases) > 1:
         raise TypeError("system is a Switch, which is several maps; take one from .phases")
+    refuse_random(system)
+    return system
+
+
+def refuse_random(system: System) -> None:
+    """Refuse a system whose steps draw, which has no fixed points or basins of its own.
+
+    Raises
+    ------
+    TypeError
+        If it is random.
+    """
     if system.random:
         raise TypeError(
-            f"system must not be random here, got {system.title}; take the map of the mean loss, "
-            "or the Flow"
+            f"system must not be random here, got {system.title}; take the map or the flow of the "
+            "mean loss"
         )
-    return system
 
 
 def refuse_unknown(names: Mapping[str, Any], known: Sequence[str], title: str) -> None:

@@ -43,8 +43,8 @@ class Map(System):
     TypeError
         If the arguments are no loss or no algorithm.
     ValueError
-        If batch_size comes without data, or is not between 1 and the number of samples, or
-        sampling or fresh_noise comes without what is to be drawn.
+        If batch_size comes without data, is below 1 or, unless sampled with replacement, above
+        the number of samples; or if sampling or fresh_noise comes without what is to be drawn.
         If a variable or a constant of the loss has the name of a hyperparameter, or of a row such
         as ``velocity_x``.
 
@@ -84,6 +84,7 @@ class Map(System):
                     raise ValueError(
                         f"{both[0]} names both {this} and {that}; rename it in the loss"
                     )
+            one._draws  # noqa: B018  what cannot be drawn is refused now
 
     @property
     def phases(self) -> tuple[tuple[int, Map], ...]:
@@ -248,11 +249,14 @@ class Map(System):
             raise ValueError("batch_size goes with a loss of data; this one has none")
         n = len(sample.table)
         size = checked_number("batch_size", self.batch_size)
-        if np.any(np.asarray(size) % 1) or np.min(size) < 1 or np.max(size) > n:
+        too_large = self.sampling != "replacement" and np.max(size) > n
+        if np.any(np.asarray(size) % 1) or np.min(size) < 1 or too_large:
+            most = "on" if self.sampling == "replacement" else f"to the {n} samples"
             raise ValueError(
-                f"batch_size must be whole numbers from 1 to the {n} samples, got {self.batch_size}"
+                f"batch_size must be whole numbers from 1 {most}, got {self.batch_size}"
             )
-        object.__setattr__(self, "batch_size", size)
+        whole = size.astype(int) if np.ndim(size) else int(size)
+        object.__setattr__(self, "batch_size", whole)
 
     def _namespace(self, numbers: Mapping[str, Any]) -> SimpleNamespace:
         return SimpleNamespace(**{name: numbers[name] for name in self.single.numbers})

@@ -258,7 +258,7 @@ def test_what_has_no_recursion_is_refused():
     data = {"a": np.arange(1.0, 41.0), "b": np.zeros(40)}
     many = sd.Loss("(a*x - b)**2/2", variables="x", data=data)
     with pytest.raises(ValueError, match="at most 20000"):
-        moments(sd.Map(many, gd, batch_size=5), 0.0, 1)
+        moments(sd.Map(many, sd.USAM(lr=0.05, rho=0.2), batch_size=5), 0.0, 1)
     with pytest.raises(ValueError, match="no stationary covariance.*1.05"):
         stationary_covariance(sd.Map(additive(-0.5), gd), [0.0])
     with pytest.raises(ValueError, match="no derivative"):

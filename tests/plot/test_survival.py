@@ -37,7 +37,7 @@ def test_curves_are_compared_with_theories_in_their_colours(paper):
     curves = {"SGD": seen(2.0), "SAM": seen(0.5)}
     theory = {"SGD": 2.0, "SAM": curves["SAM"].exponential().survival}
     ax = survival(curves, ax=paper, log=True, censored=False, theory=theory)
-    assert texts(ax) == ["SGD", "SAM"]
+    assert texts(ax) == ["SGD", "SAM", "theory"]
     assert ax.get_yscale() == "log"
     sgd, sam, first, second = ax.get_lines()
     assert (sgd.get_color(), sam.get_color()) == COLORS[:2]

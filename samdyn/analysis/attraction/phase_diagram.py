@@ -12,7 +12,7 @@ from samdyn.analysis.attraction.cells import LABELS, Cells
 from samdyn.analysis.attraction.refinement import refined
 from samdyn.analysis.linear import Linear
 from samdyn.numbers import checked_whole
-from samdyn.systems.base import System
+from samdyn.systems.base import System, checked_system, refuse_random
 
 
 def phase_diagram(
@@ -85,6 +85,7 @@ def phase_diagram(
     >>> [[found.label.attrs["flag_meanings"].split()[k] for k in row] for row in found.label.values]
     [['escapes', 'trapped'], ['escapes', 'trapped']]
     """
+    refuse_random(checked_system(system))
     cells = Cells(system, numbers, x0, about, radius, steps, threads, progress)
     checked_whole("refine", refine, 0)
     geometric = [_is_geometric(axis) for axis in cells.axes]

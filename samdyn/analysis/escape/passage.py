@@ -96,12 +96,15 @@ def first_passage(
     )
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class FirstPassage:
     """Mean and spread of the time in which a diffusion escapes; see `first_passage`."""
 
     inside: Callable[[np.ndarray], np.ndarray]
     box: np.ndarray
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(box={self.box.tolist()})"
 
     def __call__(self, points: Any) -> np.ndarray:
         """The mean time from points of shape (…, d), as an array of shape (…).
@@ -141,7 +144,7 @@ class FirstPassage:
         raise NotImplementedError
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class LinePassage(FirstPassage):
     """First passage in one dimension; see `first_passage`."""
 
@@ -189,7 +192,7 @@ class LinePassage(FirstPassage):
         return found[0], found[1]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class PlanarPassage(FirstPassage):
     """First passage in two dimensions; see `first_passage`.
 

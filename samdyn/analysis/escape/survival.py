@@ -209,6 +209,22 @@ class EscapeTimes:
             raise ValueError(f"until must be at most {last:g}, the last time seen; got {until:g}")
         return area(self, until)
 
+    def scaled(self, factor: float) -> EscapeTimes:
+        """The same in other units: steps times the learning rate are the time of an SDE.
+
+        Raises
+        ------
+        ValueError
+            If factor is not above 0.
+
+        Examples
+        --------
+        >>> EscapeTimes([3.0, 5.0], discrete=True).scaled(0.1).mean
+        0.4
+        """
+        factor = checked_number("factor", factor, above=0.0)
+        return EscapeTimes(self.times * factor, self.escaped, self.level)
+
     def hazard(self, edges: int | Any = 20) -> Hazard:
         """Escapes per time at risk in intervals of time, with intervals of their rate.
 

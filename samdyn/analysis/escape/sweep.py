@@ -88,7 +88,9 @@ class EscapeSweep:
 
     def __repr__(self) -> str:
         sizes = ", ".join(f"{name}: {size}" for name, size in self.each.sizes.items())
-        return f"EscapeSweep({sizes})"
+        medians = ", ".join(f"{one:.4g}" for one in self.median.values.ravel()[:12])
+        more = ", …" if self.each.size > 12 else ""
+        return f"EscapeSweep({sizes}; medians {medians}{more}; .summary has the rest)"
 
     def _part(self, part: xr.DataArray) -> Any:
         return EscapeSweep(part) if part.ndim else part.item()

@@ -10,7 +10,7 @@ from samdyn.analysis.fixed.certified import certified
 from samdyn.analysis.fixed.cycle import Cycle
 from samdyn.analysis.linear import Linear
 from samdyn.numbers import checked_box, checked_whole
-from samdyn.systems.base import System
+from samdyn.systems.base import System, refuse_random
 
 _LONGEST = 8
 
@@ -109,6 +109,7 @@ def cycles(system: System, period: int, box: Any = None, starts: int | None = No
 
 def _search(system: System, period: int, box: Any, starts: int | None) -> list[Cycle]:
     linear = Linear(system)
+    refuse_random(system)
     box = _checked_box(system, box)
     count = 1024 * len(box) if starts is None else checked_whole("starts", starts, 1)
     with np.errstate(all="ignore"):  # of starts far out

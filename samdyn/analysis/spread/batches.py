@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from itertools import combinations, combinations_with_replacement, permutations, product
 from math import comb, factorial, perm
 from types import SimpleNamespace
@@ -10,6 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from samdyn.algorithms import GD
 from samdyn.analysis.spread.rules import MOST, Draws, affine, evaluated
 from samdyn.forward import differentiated
 from samdyn.systems.map import Map
@@ -86,6 +88,22 @@ class _Unrolled(NamedTuple):
         return [value / float(len(self.samples)) for value in total]
 
 
+def averaged(system: Map, z: np.ndarray) -> Draws | None:
+    """A rule for batches of any size, if the step is the mean of the steps on each sample alone.
+
+    So is that of gradient descent, whose step is affine in the one gradient that it asks for. The
+    deviations of the samples' steps from their mean are then shrunk to those of the batches'.
+    """
+    if type(system.single) is not GD or system.minibatches is None:
+        return None
+    n, size = len(system.minibatches.table), float(np.asarray(system.batch_size))
+    left = (n - size) / max(n - 1, 1) if system.sampling == "subset" else 1.0
+    weights, a, b = enumerated(replace(system, batch_size=1.0, sampling="replacement"), z)
+    mean_a, mean_b = (np.tensordot(weights, one, 1) for one in (a, b))
+    shrunk = np.sqrt(left / size)
+    return Draws(weights, mean_a + shrunk * (a - mean_a), mean_b + shrunk * (b - mean_b))
+
+
 def enumerated(system: Map, z: np.ndarray) -> Draws:
     """Every batch that a step may take."""
     batches = system.minibatches
@@ -97,8 +115,8 @@ def enumerated(system: Map, z: np.ndarray) -> Draws:
     if count > MOST:
         raise ValueError(
             f"a step may take {count:.3g} batches here, and at most {MOST} are enumerated; the "
-            "Hessian of the samples differs (or the step is no polynomial of the noise), so lower "
-            "batch_size or the number of samples, or simulate"
+            "Hessian of the samples differs (or the step is no polynomial of the noise), so take "
+            "a smaller batch_size, the samdyn.SDE of the algorithm, or simulate"
         )
     whole = list(_batches(n, size, batches.order, parted))
     places = np.array(

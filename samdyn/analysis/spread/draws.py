@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from samdyn.analysis.spread.batches import additive, enumerated
+from samdyn.analysis.spread.batches import additive, averaged, enumerated
 from samdyn.analysis.spread.rules import Draws, evaluated, gaussian
 from samdyn.forward import differentiated
 from samdyn.systems.base import System
@@ -31,5 +31,8 @@ def draws_at(system: System, z: np.ndarray) -> Draws:
             "sampling must be 'replacement' or 'subset' here, got 'epochs', whose batches depend "
             "on each other; compare with a simulation instead"
         )
-    rule = additive(system, z)
-    return enumerated(system, z) if rule is None else rule
+    for rule in (additive, averaged):
+        known = rule(system, z)
+        if known is not None:
+            return known
+    return enumerated(system, z)

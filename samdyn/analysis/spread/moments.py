@@ -22,8 +22,9 @@ def moments(system: System, point: Any, steps: int, start: Any = None) -> xr.Dat
     A step of a random map near the point is d' = A d + b with A and b drawn together; its first
     two moments follow exactly, S' = E[A S A^T] + E[A m b^T + b m^T A^T] + E[b b^T], with the
     expectations over every batch, or by a Gauss-Hermite rule. On a quadratic loss that is the
-    algorithm itself. For an SDE it is the linear noise approximation: drift linearised, noise
-    as at the point.
+    algorithm itself, but for normalised SAM: its jump where a sample's gradient vanishes is no
+    part of the linear dynamics, however near. For an SDE it is the linear noise approximation:
+    drift linearised, noise as at the point.
 
     Parameters
     ----------
