@@ -84,8 +84,8 @@ def _data(n: int) -> np.ndarray:
 
 
 WORK = (
-    Work("Euler-Maruyama, SAM", 0.01, 0.1, True, 0.4, None, 1.6, 1.3),
-    Work("Euler-Maruyama, USAM", 0.01, 0.1, False, 0.4, None, 1.6, 1.3),
+    Work("Euler-Maruyama, SAM", 0.01, 0.1, True, 0.4, None, 1.6, 1.1),
+    Work("Euler-Maruyama, USAM", 0.01, 0.1, False, 0.4, None, 1.6, 1.1),
     Work("minibatch SAM", 1e-3, 0.1, True, 0.0, _data(64), 1.0, 0.75),
 )
 
