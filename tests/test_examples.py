@@ -12,7 +12,7 @@ from samdyn import experiments
 ROOT = Path(__file__).parent.parent
 FIGURES = sorted((ROOT / "paper_figs").glob("*.py"))
 SCRIPTS = [*sorted((ROOT / "examples").glob("*.py")), ROOT / "paper_figs" / "kim_beale.py"]
-SLOW = ("noisy_saddle.py", "sde.py")
+SLOW = ("noisy_saddle.py", "sde.py", "any_map.py")
 RECIPES = sorted((ROOT / "examples").glob("*.toml"))
 
 

@@ -17,6 +17,7 @@ def words(found):
     return said[found.label.values]
 
 
+@pytest.mark.slow
 def test_usam_is_trapped_where_the_multiplier_says():
     values = {"lr": np.linspace(0.05, 0.4, 8), "rho": np.linspace(0.2, 2.4, 23)}
     system = sd.Map(QUARTIC, sd.USAM(lr=0.1, rho=0.1))

@@ -13,6 +13,7 @@ def trapping(*given, **options):
     return sd.trapping(*given, progress=False, **options)
 
 
+@pytest.mark.slow
 def test_the_escape_rate_of_a_tent_map_is_within_its_interval():
     rates, covered = [], 0
     for seed in range(20):
@@ -34,6 +35,7 @@ def test_the_escape_rate_of_a_tent_map_is_within_its_interval():
     assert abs(np.mean(rates) - 1 / 3) < 0.01
 
 
+@pytest.mark.slow
 def test_attractor_repelling_and_undecided():
     saddle = sd.Loss("x**2 - y**2/2")
     found = trapping(sd.Map(saddle, sd.SAM(lr=0.1, rho=0.3)), [0, 0], radius=1.0, steps=5000)

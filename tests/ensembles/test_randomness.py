@@ -214,7 +214,10 @@ RUNS = {
 }
 
 
-@pytest.fixture(scope="module", params=RUNS)
+@pytest.fixture(
+    scope="module",
+    params=[pytest.param(name, marks=() if name == "noise" else pytest.mark.slow) for name in RUNS],
+)
 def carried_out(request):
     system, points, options = RUNS[request.param]
     options = {**WATCHED, "seed": 1, **QUIET, **options}

@@ -12,6 +12,8 @@ from samdyn.systems.modified.covariance import absolute_hessian
 from samdyn.systems.modified.derivation import Derivation
 from samdyn.systems.sde import SDE
 
+pytestmark = pytest.mark.slow  # formulas take their time; test_sde.py has the quick ones
+
 RHOS = 0.02 * 2.0 ** -np.arange(5)
 PLACE = np.array([0.4, -0.7])
 random = np.random.default_rng(1)

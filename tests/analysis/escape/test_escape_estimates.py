@@ -158,6 +158,7 @@ def two_rates(random, n, delay):
     return np.where(random.uniform(size=n) < 0.3, 1, 15) * random.exponential(0.2, n)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("steps", [None, 20], ids=["time", "steps"])
 @pytest.mark.parametrize(
     ("delay", "fast", "weight"), [(False, 5.0, 0.3), (True, 2.0, -0.2)], ids=["rush", "delay"]
@@ -184,6 +185,7 @@ def test_two_phases_are_found_again(delay, fast, weight, steps):
     np.testing.assert_allclose(fit.hazard(t), -slope / fit.survival(t), rtol=1e-3, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_one_phase_does_not_warrant_two():
     random = np.random.default_rng(8)
     found = [cut(random.exponential(2, 300), 4.0).two_phase().warranted for _ in range(30)]
@@ -192,6 +194,7 @@ def test_one_phase_does_not_warrant_two():
     assert np.mean([fit.warranted for fit in whole]) < 0.3
 
 
+@pytest.mark.slow
 def test_logrank_has_its_size_power_and_coverage():
     random = np.random.default_rng(9)
     same = [logrank(*(cut(random.exponential(2, 60), 3.0) for _ in "ab")) for _ in range(REPEATS)]

@@ -126,7 +126,10 @@ SPECTRA = [
 ]
 
 
-@pytest.mark.parametrize(("eigenvalues", "lr"), SPECTRA)
+@pytest.mark.parametrize(
+    ("eigenvalues", "lr"),
+    [pytest.param(*one, marks=pytest.mark.slow if len(one[0]) > 3 else ()) for one in SPECTRA],
+)
 def test_a_cycle_along_every_eigenvector_of_a_quadratic(eigenvalues, lr):
     rho, d = 0.05, len(eigenvalues)
     loss, q = quadratic(eigenvalues)

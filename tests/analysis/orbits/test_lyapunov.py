@@ -70,6 +70,7 @@ def test_at_a_saddle_they_are_the_logarithms_of_the_multipliers():
     assert np.all(found.standard_error < 1e-10)
 
 
+@pytest.mark.slow
 def test_with_momentum_and_a_direction_without_memory():
     """At momentum 0 the velocity is forgotten at once."""
     system = sd.Map(TILTED, sd.GD(lr=0.05, momentum=[0.0, 0.3]))
@@ -123,6 +124,7 @@ def test_normalised_sam_has_none_on_a_critical_point():
     np.testing.assert_array_equal(np.isnan(found.exponents), [[True, True], [False, False]])
 
 
+@pytest.mark.slow
 def test_flows_are_per_unit_of_time():
     """At a fixed point: the real parts of the eigenvalues, and what rk4 makes of them exactly."""
     dt = np.array([0.05, 0.1])
