@@ -92,20 +92,12 @@ def describe_system(system: System) -> dict[str, Any]:
             for name, value in given.items()
             if np.ndim(value) or value != DRAWN[name]
         }
-        return {
-            "loss": describe_loss(system.loss),
-            "algorithm": describe_algorithm(system.algorithm),
-            **({"batches": drawn} if drawn else {}),
-        }
+        return _minimised(system) | ({"batches": drawn} if drawn else {})
     if isinstance(system, Flow):
         known = SCHEMES.get(system.about["scheme"]) is system.scheme
         name = system.about["scheme"]
         scheme = {"scheme": name} if known else {"source": _source(system.scheme)}
-        return {
-            "loss": describe_loss(system.loss),
-            "algorithm": describe_algorithm(system.algorithm),
-            "flow": {"dt": _plain(system.dt, "dt"), **scheme},
-        }
+        return _minimised(system) | {"flow": {"dt": _plain(system.dt, "dt"), **scheme}}
     if isinstance(system, FormulaSDE):
         drift, diffusion = system.given
         constants = {name: _plain(value, name) for name, value in system.constants.items()}
@@ -119,12 +111,16 @@ def describe_system(system: System) -> dict[str, Any]:
             table["nodes"] = system.nodes
         if system.given is not None:
             table["covariance"] = _covariance(system)
-        return {
-            "loss": describe_loss(system.loss),
-            "algorithm": describe_algorithm(system.algorithm),
-            "sde": table,
-        }
+        return _minimised(system) | {"sde": table}
     return {"system": {"source": repr(system)}}
+
+
+def _minimised(system: Map | Flow | SDE) -> dict[str, Any]:
+    """Which loss, and by which algorithm."""
+    return {
+        "loss": describe_loss(system.loss),
+        "algorithm": describe_algorithm(system.algorithm),
+    }
 
 
 def _clock(system: Diffusion) -> dict[str, Any]:

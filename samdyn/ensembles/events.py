@@ -39,8 +39,10 @@ class Watched:
         raise NotImplementedError
 
     def bridges(self, system: System) -> bool:
-        """Whether the condition looks between two steps: then they hold an
-        ``exponential`` number, and whether the particle is ``going`` on.
+        """Whether the condition looks between two steps.
+
+        The thresholds then hold an ``exponential`` number too, and whether the particle is
+        ``going`` on.
         """
         return False
 

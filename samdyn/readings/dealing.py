@@ -25,6 +25,7 @@ def deal(row, key0, key1, data, samples, sizes, deck, dealt, swapped, a, b, u, m
 )
 
 _REPLACEMENT = """\
+        rows = np.empty((4, {lanes}), np.uint64)
         for k in range(0, most, 4):
             for i in range(a, b):
                 e0, e1 = threefry(
@@ -35,7 +36,7 @@ _REPLACEMENT = """\
                 rows[2, i] = below(e1, np.uint64(n))
                 rows[3, i] = below(e1 >> np.uint64(32), np.uint64(n))
             for j in range(min(4, most - k)):
-                for f in range({fields}):
+                for f in range(data.shape[1]):
                     for i in range(a, b):
                         samples[s, k + j, f, i] = data[rows[j, i], f]
         for i in range(a, b):
@@ -74,7 +75,7 @@ _SUBSET = """\
             count = np.int64(row[{size}])
             shuffle(cards, swapped, count, u, (s + 1) * {batch}, key0[i], key1[i])
             for k in range(count):
-                for f in range({fields}):
+                for f in range(data.shape[1]):
                     samples[s, k, f, i] = data[cards[k], f]
             for k in range(count - 1, -1, -1):  # the deck is in order again for the next step
                 card = cards[swapped[k]]
@@ -97,13 +98,12 @@ _EPOCHS = """\
                 dealt[s, i] = epoch
             count = min(size, n - first)
             for k in range(count):
-                for f in range({fields}):
+                for f in range(data.shape[1]):
                     samples[s, k, f, i] = data[cards[first + k], f]
             sizes[s * {lanes} + i] = count
 """
 
 _ORDERS = {"replacement": _REPLACEMENT, "subset": _SUBSET, "epochs": _EPOCHS}
-_ROWS = "    rows = np.empty((4, {lanes}), np.uint64)\n"
 
 
 def text(order: str, draws: int, size: int) -> str:
@@ -118,10 +118,6 @@ def text(order: str, draws: int, size: int) -> str:
     size : int
         The row of the table that holds each lane's batch size.
     """
-    head = (
-        _HEAD.replace("    n = data", _ROWS + "    n = data") if order == "replacement" else _HEAD
-    )
-    body = (head + _ORDERS[order]).format(
-        draws=draws, batch=BATCH, lanes=LANES, size=at(size), fields="data.shape[1]"
-    )
+    body = _HEAD + _ORDERS[order]
+    body = body.format(draws=draws, batch=BATCH, lanes=LANES, size=at(size))
     return ("" if order == "replacement" else _SHUFFLE) + body
