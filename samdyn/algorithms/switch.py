@@ -8,22 +8,41 @@ from dataclasses import dataclass
 from samdyn.algorithms.base import Algorithm
 
 
+class Condition:
+    """What a switch may wait for: an event such as `samdyn.Converged`."""
+
+
+When = int | str | Condition
+"""What begins a phase: a step, a condition as text, or an event."""
+
+
 @dataclass(frozen=True, eq=False)
 class Switch:
-    """Change the algorithm at given steps.
+    """Change the algorithm at given steps, or when something has happened.
 
     Parameters
     ----------
-    phases : sequence of (step, algorithm)
-        From which step on each algorithm acts; the first begins at 0, steps increase.
+    phases : sequence of (when, algorithm)
+        What begins each phase. A step: it begins then for every particle, whatever came before.
+        An event such as ``Converged(tol=1e-6)``, or a condition as text such as
+        ``"loss < 1e-3"``: it begins for each particle by itself, at the first step of the phase
+        before at which that holds. The first phase begins at step 0; steps increase.
     momentum : {"keep", "reset"}, default "keep"
         Whether a velocity that both algorithms have is carried over a switch. A velocity that
         the earlier algorithm lacks starts at 0.
 
     Raises
     ------
+    TypeError
+        If a phase is no such pair.
     ValueError
-        If the steps do not begin at 0 or do not increase.
+        If the first phase does not begin at step 0, or steps do not increase.
+
+    Notes
+    -----
+    A run's result says in ``switched`` at which step each later phase began, -1 where it never
+    did, and in ``switch_point`` where. Phases that an event begins are computed side by side and
+    the one that acts is chosen, so that a step costs as much as all of them.
 
     References
     ----------
@@ -36,9 +55,14 @@ class Switch:
     >>> late = Switch([(0, GD(lr=0.05)), (5_000, SAM(lr=0.05, rho=0.1))])
     >>> [step for step, _ in late.phases]
     [0, 5000]
+
+    SAM from where gradient descent has come to rest:
+
+    >>> from samdyn import Converged
+    >>> settled = Switch([(0, GD(lr=0.05)), (Converged(tol=1e-6), SAM(lr=0.05, rho=0.1))])
     """
 
-    phases: Sequence[tuple[int, Algorithm]]
+    phases: Sequence[tuple[When, Algorithm]]
     momentum: str = "keep"
 
     def __post_init__(self) -> None:
@@ -48,11 +72,15 @@ class Switch:
             match phase:
                 case (bool(), _):
                     pass
-                case (int(), Algorithm()):
+                case (int() | str() | Condition(), Algorithm()):
                     continue
-            raise TypeError(f"phases must be pairs (step, algorithm), got {phase!r}")
-        steps = [step for step, _ in phases]
-        if not steps or steps[0] != 0 or sorted(set(steps)) != steps:
-            raise ValueError(f"the steps of phases must begin at 0 and increase, got {steps}")
+            raise TypeError(
+                "phases must be pairs (when, algorithm), when being a step, a condition such as "
+                f"'loss < 1e-3' or an event, got {phase!r}"
+            )
+        starts = [when for when, _ in phases]
+        steps = [when for when in starts if isinstance(when, int)]
+        if not starts or starts[0] != 0 or sorted(set(steps)) != steps:
+            raise ValueError(f"the steps of phases must begin at 0 and increase, got {starts}")
         if self.momentum not in ("keep", "reset"):
             raise ValueError(f"momentum must be 'keep' or 'reset', got {self.momentum!r}")

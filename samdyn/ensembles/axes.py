@@ -11,7 +11,7 @@ import xarray as xr
 
 RESERVED = frozenset(
     "w loss final final_loss steps reason which time coord initial stream".split()  # noqa: SIM905
-)
+) | {"phase", "switched", "switch_point"}
 """Names in every result, which nothing of the user's may have there."""
 
 

@@ -37,6 +37,8 @@ class Leg(NamedTuple):
 
     ``numbers`` has one entry for each of ``layout.numbers``: a float or an array over particles;
     ``thresholds`` a float for each of ``layout.thresholds``; ``data`` the samples of a finite sum.
+    Where the leg begins, ``sets`` says which rows of the state get which number, and ``copies``
+    which get what another row holds.
     """
 
     source: str
@@ -46,6 +48,16 @@ class Leg(NamedTuple):
     numbers: tuple[float | np.ndarray, ...]
     thresholds: tuple[float, ...]
     data: np.ndarray
+    sets: tuple[tuple[str, float], ...] = ()
+    copies: tuple[tuple[str, str], ...] = ()
+
+    def open(self, z: np.ndarray, running: np.ndarray) -> None:
+        """Make the state ready for the leg, for particles that still run."""
+        row = self.layout.state.index
+        for name, value in self.sets:
+            z[row(name), running] = value
+        for name, other in self.copies:
+            z[row(name), running] = z[row(other), running]
 
     @property
     def most(self) -> int:
@@ -75,8 +87,6 @@ class Chunk(NamedTuple):
         Steps at which the state is recorded.
     recorded : int
         How many leading rows of the state are recorded.
-    reset : bool
-        Whether vectors other than the weights go back to 0 where a leg begins.
     loss : Program or None
         The loss, for its values at recorded and final states.
     constants : tuple
@@ -92,7 +102,6 @@ class Chunk(NamedTuple):
     after: int
     times: np.ndarray
     recorded: int
-    reset: bool
     loss: Program | None
     constants: tuple[float | np.ndarray, ...]
     keys: np.ndarray
@@ -202,8 +211,7 @@ def _run(chunk: Chunk, watch: Watch, part: Path | None) -> Outcome:
         if begun and k == begun.leg:
             table, first = begun.table, begun.t
         else:
-            if chunk.reset and k > 0:
-                z[d:, code == 0.0] = 0.0
+            leg.open(z, code == 0.0)
             table, first = _table(leg, z, sums, code, ended), leg.first
 
         def keep(t: int, k: int = k, table: np.ndarray = table) -> None:

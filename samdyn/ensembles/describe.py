@@ -12,6 +12,7 @@ import xarray as xr
 
 from samdyn import losses
 from samdyn.algorithms import Algorithm, Switch, Written
+from samdyn.algorithms.switch import When
 from samdyn.ensembles.events import Event
 from samdyn.losses.formula import FormulaError, parse, written
 from samdyn.losses.loss import Loss
@@ -72,9 +73,14 @@ def describe_algorithm(algorithm: Algorithm | Switch) -> dict[str, Any]:
         if isinstance(value, Algorithm):
             value = describe_algorithm(value)
         elif field.name == "phases":
-            value = [[step, describe_algorithm(one)] for step, one in value]
+            value = [[_begins(when), describe_algorithm(one)] for when, one in value]
         described[field.name] = _plain(value, field.name)
     return described
+
+
+def _begins(when: When) -> Any:
+    """What begins a phase, as plain data."""
+    return describe_event(when) if isinstance(when, Event) else when
 
 
 def describe_system(system: System) -> dict[str, Any]:

@@ -13,8 +13,9 @@ import numpy as np
 import sympy
 from sympy.core.relational import Relational
 
+from samdyn.algorithms.switch import Condition
 from samdyn.ensembles.bridge import crossing, depth
-from samdyn.ensembles.moment import Moment, read_formula, threshold
+from samdyn.ensembles.moment import SPECTRAL, Moment, read_formula, threshold
 from samdyn.losses.formula import parse_condition
 from samdyn.numbers import checked_number
 from samdyn.symbols import symbols
@@ -25,7 +26,7 @@ from samdyn.words import Point, absolute, dot, norm
 _LARGEST = sys.float_info.max
 
 
-class Watched:
+class Watched(Condition):
     """The interface of every event."""
 
     reason: str
@@ -57,7 +58,8 @@ class Escape(Watched):
     ----------
     region : str, optional
         A condition such as ``"x > 0.8"`` or ``"loss > 2 or grad_norm > 10"`` of the variables,
-        the constants, ``loss`` and ``grad_norm``: the particle escapes where it holds.
+        the constants and what ``statistics`` of `samdyn.simulate` may name: the particle escapes
+        where it holds.
     center, radius : sequence of float, float
         It escapes where its distance from ``center`` exceeds ``radius``.
     box : sequence of (low, high)
@@ -65,7 +67,8 @@ class Escape(Watched):
     bridge : bool, optional
         Whether a path of an SDE that may have crossed between two steps, by the Brownian bridge,
         has escaped there: it then stops where it was before, and its time is half a step later.
-        Default: for an SDE only. An algorithm's step is its clock.
+        Default: for an SDE only, and not if the condition asks for the Hessian. An algorithm's
+        step is its clock.
 
     Raises
     ------
@@ -125,7 +128,13 @@ class Escape(Watched):
                 f"bridge goes with an SDE, whose path runs on between two steps; {system.title} "
                 "is none"
             )
-        return stochastic and self.bridge is not False
+        asked = parse_condition(self.region).free_symbols if self.region else ()
+        names = {symbol.name for symbol in asked} - {*system.coordinates, *system.constants}
+        if self.bridge and names & {*SPECTRAL}:
+            raise ValueError(
+                f"bridge does not go with a region of the Hessian's quantities, got {self.region!r}"
+            )
+        return stochastic and self.bridge is not False and not names & {*SPECTRAL}
 
     def prepare(self, system: System) -> Callable[[Moment, Mapping[str, Any]], Any]:
         """The condition for a system, as a definition in words."""
@@ -352,6 +361,14 @@ class Reached(Watched):
 Event = Escape | Converged | Diverged | Reached
 REASONS = ("running", "escaped", "converged", "diverged", "interrupted", "reached")
 """Why a particle's run ended; the code in a result is the place in this list."""
+
+
+def checked_condition(when: str | Condition) -> Event:
+    """The event that begins a phase of a `samdyn.Switch`; text is a region."""
+    event = Escape(when) if isinstance(when, str) else when
+    if not isinstance(event, Event):
+        raise TypeError(f"a phase must begin at a step or an event, got {when!r}")
+    return event
 
 
 def checked_events(until: Event | Sequence[Event]) -> tuple[tuple[Event, ...], int]:

@@ -9,15 +9,33 @@ import numpy as np
 import sympy
 
 from samdyn.ensembles.events import Event
+from samdyn.ensembles.marks import CLOCK, PHASE, Marks
 from samdyn.ensembles.moment import Moment
 from samdyn.program import Program
 from samdyn.readings.writer import Layout, write
 from samdyn.systems.base import System
 from samdyn.tracer import trace
-from samdyn.words import Point, maximum, minimum
+from samdyn.words import Point, maximum, minimum, where
 
 SUMS = {"mean": 0.0, "scatter": 0.0, "min": np.inf, "max": -np.inf}
 """The running sums of one statistic, and their values before the first count."""
+
+
+class Later(NamedTuple):
+    """A phase of a switch that may begin while a kernel runs.
+
+    Attributes
+    ----------
+    number : int
+        Its place among all phases.
+    when : Event
+        What begins it, watched while the phase before it acts.
+    system : System
+    """
+
+    number: int
+    when: Event
+    system: System
 
 
 class Kernel(NamedTuple):
@@ -39,6 +57,8 @@ def build(
     events: Sequence[Event],
     statistics: Mapping[str, sympy.Expr],
     rows: tuple[str, ...] = (),
+    later: Sequence[Later] = (),
+    marks: Marks | None = None,
 ) -> Kernel:
     """Trace a map with its events and statistics.
 
@@ -50,58 +70,96 @@ def build(
     statistics : mapping from name to expression
         Quantities whose mean, variance and extremes are kept.
     rows : tuple of str
-        All scalars of the state, where that is more than the map has: in a phase of a switch
-        without momentum the velocity is 0.
+        All scalars of the weights and vectors, where that is more than the map has: in a phase of
+        a switch without momentum the velocity is 0.
+    later : sequence of Later
+        Phases that events begin while the kernel runs, one after the other.
+    marks : Marks, optional
+        What a switch leaves behind; it comes after the rows.
     """
     rows = rows or system.rows
+    marks = marks or Marks(system.coordinates)
+    systems = [system, *(one.system for one in later)]
+    watched = [*events, *(one.when for one in later)]
     thresholds = {
         f"event{k}_{name}": value
-        for k, event in enumerate(events)
+        for k, event in enumerate(watched)
         for name, value in event.numbers().items()
     }
     conditions = [event.prepare(system) for event in events]
+    triggers = [one.when.prepare(before) for one, before in zip(later, systems, strict=False)]
     # an event that looks between two steps draws an exponential number of its own
-    bridging = [event.bridges(system) for event in events]
-    batches = system.minibatches
+    bridging = [event.bridges(system) for event in watched]
+    drawing = [one.minibatches for one in systems]
+    batches = drawing[0]
     layout = Layout(
-        state=rows,
+        state=rows + marks.rows,
         sums=(("count",) if statistics else ())
         + tuple(f"{name}_{sum_}" for name in statistics for sum_ in SUMS),
-        numbers=tuple(system.numbers),
+        numbers=tuple(spelled(name, k) for k, one in enumerate(systems) for name in one.numbers),
         thresholds=tuple(thresholds),
         events=len(events),
-        normals=len(system.noise),
+        normals=max(len(one.noise) for one in systems),
         bridges=sum(bridging),
-        batches=batches.draws if batches else 0,
+        batches=max(one.draws if one else 0 for one in drawing),
         order=batches.order if batches else "",
     )
 
     def definition(*values: Any) -> list[Any]:
         given = iter(values)
-        z, sums, numbers = (
-            dict(zip(names, given, strict=False))
-            for names in (layout.state, layout.sums, layout.numbers)
-        )
-        limits = [dict(zip(event.numbers(), given, strict=False)) for event in events]
+        z, sums = (dict(zip(names, given, strict=False)) for names in (layout.state, layout.sums))
+        numbers = [{name: next(given) for name in one.numbers} for one in systems]
+        limits = [dict(zip(event.numbers(), given, strict=False)) for event in watched]
         going = next(given) if any(bridging) else False
-        numbers |= {name: next(given) for name in system.noise}
+        normals = [next(given) for _ in range(layout.normals)]
         for limit, bridges in zip(limits, bridging, strict=True):
             limit |= {"exponential": next(given), "going": going} if bridges else {}
-        numbers |= dict(zip(batches.names, given, strict=True)) if batches else {}
-        before = [z[name] for name in system.rows]
-        moved = system.step(before, numbers)
-        moment = Moment(system, Point(before), Point(moved), numbers)
-        after = dict(zip(system.rows, moved, strict=True))
+        dealt = list(given)
+        for known, one, deals in zip(numbers, systems, drawing, strict=True):
+            known |= dict(zip(one.noise, normals, strict=False))
+            known |= dict(zip(deals.names, dealt, strict=False)) if deals else {}
+
+        def moment(k: int, moved: Mapping[str, Any], *followers: tuple[Any, Moment]) -> Moment:
+            one, seen = systems[k], Point(z[name] for name in systems[k].rows)
+            coming = Point(moved[x] for x in one.coordinates)
+            origin = Point(z[name] for name in marks.origin) if marks.rows else None
+            return Moment(one, seen, coming, numbers[k], origin, followers)
+
+        def step(k: int) -> dict[str, Any]:
+            one = systems[k]
+            moved = one.step([z[name] for name in one.rows], numbers[k])
+            return dict.fromkeys(rows, 0.0) | dict(zip(one.rows, moved, strict=True))
+
+        after = step(0)
+        for k, (phase, begins) in enumerate(zip(later, triggers, strict=True)):
+            # it follows on the phase before it, not on an earlier one, nor twice
+            number = float(phase.number)
+            next_up = (z[PHASE] >= number - 1.0) & (z[PHASE] < number)
+            now = next_up & begins(moment(k, after), limits[len(events) + k])
+            marks.enter(z, phase.number, now)
+            moved, acts = step(k + 1), z[PHASE] >= number
+            after = {name: where(acts, moved[name], after[name]) for name in rows}
+        acting = [z[PHASE] >= float(phase.number) for phase in later]
+        followers = [(acts, moment(k, after)) for k, acts in enumerate(acting, start=1)]
+        seen = moment(0, after, *followers)
+        kept = {name: z[name] for name in marks.rows}
+        kept |= {CLOCK: z[CLOCK] + 1.0} if later else {}
         return [
-            *(after.get(name, 0.0) for name in rows),
-            *_count(moment, statistics, list(sums.values())),
-            *(holds(moment, limit) for holds, limit in zip(conditions, limits, strict=True)),
+            *after.values(),
+            *kept.values(),
+            *_count(seen, statistics, list(sums.values())),
+            *(holds(seen, limit) for holds, limit in zip(conditions, limits, strict=False)),
         ]
 
     safe = " ".join(system.title.replace("\\", "").replace('"', "'").split())[:90]
     fields = batches.table.shape[1] if batches else 0
     names = dict.fromkeys(layout.inputs[len(layout.inputs) - layout.batches :], fields)
     return Kernel(trace(definition, layout.inputs, names), layout, thresholds, safe)
+
+
+def spelled(name: str, k: int) -> str:
+    """A number of phase ``k`` among those of all phases of a kernel."""
+    return f"{name} {k}" if k else name
 
 
 def _count(moment: Moment, statistics: Mapping[str, sympy.Expr], sums: Sequence[Any]) -> list[Any]:

@@ -14,8 +14,10 @@ import xarray as xr
 from samdyn.ensembles.axes import RESERVED, Axes, lay_out
 from samdyn.ensembles.chunk import Chunk, Leg
 from samdyn.ensembles.events import Event, checked_events
-from samdyn.ensembles.kernel import SUMS, Kernel, build
-from samdyn.ensembles.moment import EXTRA_NAMES, read_formula
+from samdyn.ensembles.kernel import SUMS
+from samdyn.ensembles.marks import Marks
+from samdyn.ensembles.moment import read_formula
+from samdyn.ensembles.phases import Act, acting, acts
 from samdyn.ensembles.points import checked_points
 from samdyn.losses.formula import FormulaError, check_name
 from samdyn.numbers import checked_whole
@@ -28,16 +30,6 @@ _MOST_STEPS = 2**62
 
 _SHARE = 0.8
 """The part of the free memory that a result may take."""
-
-
-class Phase(NamedTuple):
-    """One kernel, and the steps through which it acts."""
-
-    first: int
-    stop: int
-    system: System
-    kernel: Kernel
-    source: str
 
 
 class Plan(NamedTuple):
@@ -63,7 +55,8 @@ class Plan(NamedTuple):
     events: tuple[Event, ...]
     watched: int
     statistics: dict[str, sympy.Expr]
-    phases: tuple[Phase, ...]
+    acts: tuple[Act, ...]
+    marks: Marks
     axes: Axes
     vectors: tuple[str, ...]
     chunk: int
@@ -78,7 +71,7 @@ class Plan(NamedTuple):
     @property
     def sums(self) -> int:
         """Running sums of each particle."""
-        return len(self.phases[0].kernel.layout.sums)
+        return len(self.acts[0].kernel.layout.sums)
 
     @property
     def recorded(self) -> int:
@@ -101,16 +94,18 @@ class Plan(NamedTuple):
         return Chunk(
             legs=tuple(
                 Leg(
-                    phase.source,
-                    phase.kernel.layout,
-                    phase.first,
-                    phase.stop,
-                    tuple(take(k, phase.system.numbers)),
-                    tuple(phase.kernel.thresholds.values()),
+                    act.source,
+                    act.kernel.layout,
+                    act.first,
+                    act.stop,
+                    tuple(self.axes.take(name, first, last) for name in act.numbers),
+                    tuple(act.kernel.thresholds.values()),
                     np.empty((0, 0)) if batches is None else batches.table.copy(),
+                    tuple(act.sets.items()),
+                    tuple(act.copies.items()),
                 )
-                for k, phase in enumerate(self.phases)
-                for batches in (phase.system.minibatches,)
+                for act in self.acts
+                for batches in (act.system.minibatches,)
             ),
             w=w,
             coordinates=len(self.system.coordinates),
@@ -118,7 +113,6 @@ class Plan(NamedTuple):
             after=self.after,
             times=np.array([] if self.times is None else self.times, np.int64),
             recorded=self.kept,
-            reset=self.system.resets,
             loss=loss.program(0) if loss else None,
             constants=tuple(take(0, loss.constants)) if loss else (),
             keys=self._keys(first, last),
@@ -127,7 +121,7 @@ class Plan(NamedTuple):
     @property
     def random(self) -> bool:
         """Whether the run draws anything."""
-        return any(phase.kernel.layout.random for phase in self.phases)
+        return any(act.kernel.layout.random for act in self.acts)
 
     def _keys(self, first: int, last: int) -> np.ndarray:
         if not self.random:
@@ -186,12 +180,12 @@ def make_plan(
         _statistic_name(name, system): read_formula(text, system, f"statistic {name}")
         for name, text in statistics.items()
     }
-    maps = [(first, one) for first, one in system.phases if first < max(steps, 1)]
-    vectors = tuple(dict.fromkeys(name for _, one in maps for name in one.vectors))
+    phases = acting(system, steps)
+    vectors = tuple(dict.fromkeys(name for phase in phases for name in phase.system.vectors))
     rows = system.coordinates + tuple(f"{v}_{x}" for v in vectors for x in system.coordinates)
     points = checked_points(x0, system.coordinates, rows)
     axes = lay_out(
-        {f"{k}:{name}": v for k, (_, one) in enumerate(maps) for name, v in one.numbers.items()},
+        {p.named(name): value for p in phases for name, value in p.system.numbers.items()},
         points,
         tuple(str(name) for name in points["coord"].values),
     )
@@ -209,14 +203,12 @@ def make_plan(
     kept = len(rows) if state else len(system.coordinates)
     sums = (1 + len(SUMS) * len(formulas)) if formulas else 0
     _refuse_too_many(axes.particles, 0 if times is None else len(times), kept, sums)
-    built = [build(one, events, formulas, rows) for _, one in maps]
-    stops = [*(first for first, _ in maps[1:]), steps]
-    phases = tuple(
-        Phase(first, stop, one, kernel, kernel.source)
-        for (first, one), stop, kernel in zip(maps, stops, built, strict=True)
+    marks = Marks(
+        system.coordinates, rows[len(system.coordinates) :], len(system.phases), system.resets
     )
-    for phase in phases:
-        kernels.load(phase.source)
+    made = acts(phases, steps, events, formulas, rows, marks)
+    for act in made:
+        kernels.load(act.source)
     return Plan(
         system=system,
         points=points,
@@ -226,7 +218,8 @@ def make_plan(
         events=events,
         watched=watched,
         statistics=formulas,
-        phases=phases,
+        acts=made,
+        marks=marks,
         axes=axes,
         vectors=vectors if state else (),
         chunk=_chunk_size(chunk, axes.particles),
@@ -285,7 +278,7 @@ def _times(record: Any, steps: int) -> Sequence[int] | np.ndarray | None:
 
 def _statistic_name(name: str, system: System) -> str:
     check_name(name)
-    if name in (*system.coordinates, *EXTRA_NAMES, "final", "w"):
+    if name in (*system.coordinates, "loss", "grad_norm", "final", "w"):
         raise FormulaError(f"statistic {name!r} has the name of something else; choose another")
     return name
 

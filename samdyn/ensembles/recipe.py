@@ -242,8 +242,9 @@ def _names(variables: Any) -> Any:
 
 def _phase(phase: Any) -> tuple[Any, Algorithm | Switch]:
     if len(expect_list("a phase", phase)) != 2:
-        raise RecipeError(f"a phase must be a list [step, algorithm], got {phase!r}")
-    return phase[0], build_algorithm(phase[1])
+        raise RecipeError(f"a phase must be a list [when, algorithm], got {phase!r}")
+    when, algorithm = phase
+    return build_event(when) if isinstance(when, Mapping) else when, build_algorithm(algorithm)
 
 
 def _number(value: Any, name: str) -> Any:

@@ -13,6 +13,7 @@ import xarray as xr
 
 from samdyn.ensembles.chunk import Outcome
 from samdyn.ensembles.events import REASONS
+from samdyn.ensembles.marks import entered
 from samdyn.ensembles.plan import Plan
 from samdyn.notation import LATEX
 from samdyn.random import NAME
@@ -36,9 +37,10 @@ class Gathered(NamedTuple):
     code: np.ndarray
     interrupted: np.ndarray
     sums: np.ndarray
+    marks: np.ndarray
 
     @classmethod
-    def empty(cls, n: int, times: int, rows: int, sums: int) -> Gathered:
+    def empty(cls, n: int, times: int, rows: int, sums: int, marks: int) -> Gathered:
         """Room for n particles; what is never filled stays NaN and counts as interrupted."""
         return cls(
             w=np.full((n, times, rows), np.nan),
@@ -49,6 +51,7 @@ class Gathered(NamedTuple):
             code=np.zeros(n, np.int8),
             interrupted=np.ones(n, bool),
             sums=np.full((sums, n), np.nan),
+            marks=np.full((marks, n), np.nan),
         )
 
     def put(self, first: int, last: int, outcome: Outcome) -> None:
@@ -63,6 +66,7 @@ class Gathered(NamedTuple):
         self.code[here] = outcome.code
         self.interrupted[here] = (outcome.code == 0) & (not outcome.finished)
         self.sums[:, here] = outcome.sums
+        self.marks[:, here] = outcome.z[len(outcome.z) - len(self.marks) :]
 
 
 def dataset(plan: Plan, gathered: Gathered, recipe: dict[str, Any], seconds: float) -> xr.Dataset:
@@ -72,6 +76,7 @@ def dataset(plan: Plan, gathered: Gathered, recipe: dict[str, Any], seconds: flo
             **_states(plan, gathered),
             **_endings(plan, gathered),
             **_statistics(plan, gathered),
+            **_switches(plan, gathered),
         },
         coords=_coordinates(plan),
     )
@@ -80,13 +85,13 @@ def dataset(plan: Plan, gathered: Gathered, recipe: dict[str, Any], seconds: flo
     if loss is not None:
         about |= {"formula": loss.formula, "latex": loss.latex}
     result.attrs = {
-        "title": plan.phases[-1].kernel.title,
+        "title": plan.acts[-1].kernel.title,
         **about,
         **({"clock": "dt"} if plan.system.continuous else {}),
         **_randomness(plan),
         "initial_points": json.dumps({str(k): str(v) for k, v in plan.points.attrs.items()}),
         "recipe": json.dumps(recipe),
-        "kernels": " ".join(kernels.key(phase.source) for phase in plan.phases),
+        "kernels": " ".join(kernels.key(act.source) for act in plan.acts),
         "samdyn": VERSION,
         "numpy": np.__version__,
         "numba": numba.__version__,
@@ -205,9 +210,35 @@ def _statistics(plan: Plan, gathered: Gathered) -> dict[str, Any]:
     return variables
 
 
+def _switches(plan: Plan, gathered: Gathered) -> dict[str, Any]:
+    """When and where each later phase of a switch began."""
+    dims, shape, marks = plan.axes.dims, plan.axes.shape, plan.marks
+    known = dict(zip(marks.rows, gathered.marks, strict=True))
+    later = range(1, marks.phases)
+    if not later:
+        return {}
+    steps = np.stack([known[entered(k)] for k in later], axis=-1)
+    points = np.array([[known[name] for name in marks.point(k)] for k in later])
+    points = np.where(steps[..., None] >= 0, np.moveaxis(points, -1, 0), np.nan)
+    return {
+        "switched": (
+            (*dims, "phase"),
+            np.nan_to_num(steps, nan=-1.0).astype(np.int64).reshape(*shape, -1),
+            {"long_name": "step at which the phase began, or -1", "units": "step"},
+        ),
+        "switch_point": (
+            (*dims, "phase", "coord"),
+            points.reshape(*shape, len(later), -1),
+            _about("weights where the phase began", "w"),
+        ),
+    }
+
+
 def _coordinates(plan: Plan) -> dict[str, Any]:
     axes, names = plan.axes, plan.system.coordinates
     known: dict[str, Any] = {"coord": list(names)}
+    if plan.marks.phases > 1:
+        known["phase"] = ("phase", np.arange(1, plan.marks.phases), {"long_name": "phase"})
     for dim, values in axes.coordinates.items():
         known[dim] = (dim, values, _number_about(dim))
     for name, (dims, values) in axes.arrays.items():

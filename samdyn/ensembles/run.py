@@ -86,7 +86,11 @@ def simulate(
     statistics : mapping from name to formula, optional
         Quantities of the variables, the constants, ``loss`` and ``grad_norm`` whose mean,
         variance, minimum and maximum over the steps are kept without storing the steps. The
-        moment at which an event ends the run counts too.
+        moment at which an event ends the run counts too. A formula may also name the Hessian's
+        ``top_eigenvalue``, ``trace`` and ``frobenius`` norm; ``gradient_alignment`` and
+        ``ascent_alignment``, the cosines without sign of the gradient and of SAM's perturbation
+        with the top eigenvector; and ``switch_distance``, that from where the phase of a `Switch`
+        that is under way began. Eigenvalues are taken in up to 6 variables.
     after : int, default 0
         The first step at which statistics count.
     state : bool, default False
@@ -121,7 +125,9 @@ def simulate(
         Dimensions: the swept numbers, then ``particle`` or the grid's own, ``time``, ``coord``.
         Variables ``w`` (…, time, coord) and ``loss`` (…, time) if recorded, ``final``
         (…, coord), ``final_loss``, ``steps`` taken, ``reason`` (a code with CF flag meanings)
-        and ``which`` (the place in ``until`` of the event that ended the run, or -1). The
+        and ``which`` (the place in ``until`` of the event that ended the run, or -1). Of a
+        `Switch` also ``switched`` (…, phase), the step at which each later phase began or -1, and
+        ``switch_point`` (…, phase, coord), where. The
         attributes hold the recipe: `samdyn.rerun` follows it again. Where something was drawn, the
         coordinate ``stream`` has the number of each particle's random stream.
 
@@ -162,7 +168,9 @@ def simulate(
     if (odd := too_long(plan.system, plan.axes)) is not None:
         warnings.warn(odd, stacklevel=2)
     _warn_of_starts_outside(plan)
-    gathered = Gathered.empty(plan.axes.particles, plan.recorded, plan.kept, plan.sums)
+    gathered = Gathered.empty(
+        plan.axes.particles, plan.recorded, plan.kept, plan.sums, len(plan.marks.rows)
+    )
     complete = execute(
         plan.chunks(),
         plan.axes.particles * plan.steps,

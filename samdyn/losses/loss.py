@@ -226,6 +226,13 @@ class Loss:
         """The gradient in words; see `value_at`."""
         return Point(self.program(1)(*w, *(numbers[name] for name in self.constants)))
 
+    def hessian_at(self, w: Point, numbers: Mapping[str, Any]) -> list[list[Any]]:
+        """The Hessian in words, row after row; see `value_at`."""
+        entries = self.program(2)(*w, *(numbers[name] for name in self.constants))
+        known = dict(zip(upper(self.dimension), entries, strict=True))
+        every = range(self.dimension)
+        return [[known[min(i, j), max(i, j)] for j in every] for i in every]
+
     def program(self, order: int) -> Program:
         """The value (0), gradient (1), Hessian's upper triangle (2) or third contraction (3).
 

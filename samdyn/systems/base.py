@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from samdyn.algorithms.switch import When
 from samdyn.losses.loss import Loss
 from samdyn.numbers import checked_whole
 from samdyn.program import Program
@@ -89,8 +90,8 @@ class System:
         )
 
     @property
-    def phases(self) -> tuple[tuple[int, System], ...]:
-        """The systems that act one after the other, each with the step from which it acts."""
+    def phases(self) -> tuple[tuple[When, System], ...]:
+        """The systems that act one after the other, each with what begins its phase."""
         return ((0, self),)
 
     def start(self, w: Sequence[Any]) -> list[Any]:
@@ -155,13 +156,18 @@ class System:
         w : array_like, shape (…, d)
             Initial coordinates; arrays of numbers broadcast against the leading dimensions.
         steps : int, default 1
-            A `Switch` changes algorithm where it says.
+            A `Switch` changes algorithm where it says, if it says so in steps.
         seed : int, default 0
             Of what is random. The stream of a particle is its place, in C order.
 
         Returns
         -------
         ndarray, shape (…, d)
+
+        Raises
+        ------
+        TypeError
+            If the system is a `Switch` at an event, which `samdyn.simulate` watches for.
         """
         checked_whole("steps", steps, 0)
         w = np.asarray(w, dtype=float)
@@ -173,7 +179,9 @@ class System:
         )
         key = keys(checked_seed(seed), np.arange(math.prod(shape))).reshape(2, *(shape or (1,)))
         known = dict(zip(self.coordinates, np.moveaxis(w, -1, 0), strict=True))
-        phases = self.phases
+        phases = [(first, one) for first, one in self.phases if isinstance(first, int)]
+        if len(phases) < len(self.phases):
+            raise TypeError(f"apply knows steps, not events: run {self.title} by samdyn.simulate")
         ends = [first for first, _ in phases[1:]]
         for (first, one), end in zip(phases, [*ends, steps], strict=True):
             fresh = one.start([known[name] for name in self.coordinates])

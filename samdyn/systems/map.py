@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from samdyn.algorithms import Algorithm, Switch
+from samdyn.algorithms.switch import When
 from samdyn.losses.loss import Loss
 from samdyn.numbers import Number, checked_number
 from samdyn.systems.base import System
@@ -87,10 +88,10 @@ class Map(System):
             one._draws  # noqa: B018  what cannot be drawn is refused now
 
     @property
-    def phases(self) -> tuple[tuple[int, Map], ...]:
-        """The maps that act one after the other, each with the step from which it acts."""
+    def phases(self) -> tuple[tuple[When, Map], ...]:
+        """The maps that act one after the other, each with what begins its phase."""
         if isinstance(self.algorithm, Switch):
-            return tuple((step, self._with(algorithm=one)) for step, one in self.algorithm.phases)
+            return tuple((when, self._with(algorithm=one)) for when, one in self.algorithm.phases)
         return ((0, self),)
 
     @property
@@ -191,6 +192,43 @@ class Map(System):
         with np.errstate(all="ignore"):
             g = oracle(Point(np.moveaxis(np.asarray(w, dtype=float), -1, 0)))
         return np.stack(np.broadcast_arrays(*g), axis=-1)
+
+    def ascent_at(self, w: Point, numbers: Mapping[str, Any]) -> Point:
+        """From ``w`` to where the algorithm asks for the gradient that it uses, in words.
+
+        That is SAM's perturbation, and 0 for gradient descent. Of a random loss it is that of the
+        mean loss.
+        """
+        asked = []
+
+        def asking(p: Point) -> Point:
+            asked.append(p)
+            return self.loss.gradient_at(p, numbers)
+
+        self.single.gradient(asking, self._namespace(numbers))(w)
+        return asked[-1] - w
+
+    def ascent(self, w: Any) -> np.ndarray:
+        """SAM's perturbation at ``w``; see `ascent_at`.
+
+        Parameters
+        ----------
+        w : array_like, shape (…, d)
+
+        Returns
+        -------
+        ndarray, shape (…, d)
+
+        Examples
+        --------
+        >>> from samdyn import Loss, SAM
+        >>> Map(Loss("x**2"), SAM(lr=0.1, rho=0.5)).ascent([2.0])
+        array([0.5])
+        """
+        numbers = {name: np.asarray(value, float) for name, value in self.numbers.items()}
+        with np.errstate(all="ignore"):
+            moved = self.ascent_at(Point(np.moveaxis(np.asarray(w, float), -1, 0)), numbers)
+        return np.stack(np.broadcast_arrays(*moved), axis=-1)
 
     @property
     def single(self) -> Algorithm:

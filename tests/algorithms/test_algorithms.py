@@ -147,7 +147,7 @@ def test_switch_refuses_steps_out_of_order(steps):
 
 @pytest.mark.parametrize("phase", [sd.GD(lr=0.1), (0,), (0, 0.1), (0.0, sd.GD(lr=0.1)), 7])
 def test_switch_refuses_what_is_no_phase(phase):
-    refused(TypeError, ["phases must be pairs (step, algorithm)"], sd.Switch, [phase])
+    refused(TypeError, ["phases must be pairs (when, algorithm)"], sd.Switch, [phase])
 
 
 def test_switch_refuses_an_unknown_momentum():
