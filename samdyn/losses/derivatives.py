@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any
 
+import numpy as np
 import sympy
 
 from samdyn.program import Program
@@ -99,6 +100,14 @@ def in_high_precision(inputs: Sequence[sympy.Symbol], expressions: Any) -> Calla
 
     steps = {"Heaviside": lambda x, half=0.5: half if x == 0 else int(x > 0)}
     return sympy.lambdify(list(dummies.values()), renamed(expressions), modules=[steps, "mpmath"])
+
+
+def symmetric(entries: np.ndarray, d: int) -> np.ndarray:
+    """Symmetric matrices (…, d, d), of their upper triangles in the order of `upper`."""
+    matrix = np.empty((*entries.shape[:-1], d, d))
+    for k, (i, j) in enumerate(upper(d)):
+        matrix[..., i, j] = matrix[..., j, i] = entries[..., k]
+    return matrix
 
 
 def upper(d: int) -> list[tuple[int, int]]:

@@ -12,10 +12,11 @@ import sympy
 
 from samdyn.losses.check import Check, check_derivatives
 from samdyn.losses.critical import CriticalPoint, find_critical_points
-from samdyn.losses.derivatives import derivative, upper
+from samdyn.losses.derivatives import derivative, symmetric, upper
 from samdyn.losses.formula import FUNCTIONS, FormulaError, parse, written
 from samdyn.losses.names import check_constants, named_constants, realised, variable_names
 from samdyn.losses.sample import checked_data, checked_noise, make_sample
+from samdyn.losses.samples import Samples
 from samdyn.numbers import Number, check_single, checked_box, checked_number
 from samdyn.program import Program
 from samdyn.symbols import symbols
@@ -199,6 +200,30 @@ class Loss:
         return mean
 
     @property
+    def samples(self) -> Samples:
+        """The samples of a loss with data, one by one: their values, gradients and Hessians.
+
+        Raises
+        ------
+        TypeError
+            If the loss has no data.
+        ValueError
+            If one of its constants is an array.
+
+        Examples
+        --------
+        >>> loss = Loss("(a*x - b)**2/2", variables="x", data={"a": [1.0, 2.0], "b": [0.0, 1.0]})
+        >>> loss.samples.grad([1.0])[:, 0]
+        array([1., 2.])
+        """
+        if self.sample is None or not self.sample.fields:
+            raise TypeError(
+                "loss must be a finite sum, samdyn.Loss(..., data={name: array}), got "
+                f"{self.formula}"
+            )
+        return Samples(self.sample, self.constants)
+
+    @property
     def latex(self) -> str:
         """The formula in LaTeX."""
         return sympy.latex(self.sample.expression if self.sample else self.expression)
@@ -295,12 +320,8 @@ class Loss:
     def hessian(self, p: Any) -> np.ndarray:
         """The Hessian at points of shape (…, d), as an array of shape (…, d, d)."""
         p = self._points(p)
-        d = self.dimension
-        entries = self._numbers(2, p, (), p.shape[:-1])
-        matrix = np.empty((*entries[0].shape, d, d))
-        for (i, j), entry in zip(upper(d), entries, strict=True):
-            matrix[..., i, j] = matrix[..., j, i] = entry
-        return matrix
+        entries = np.stack(self._numbers(2, p, (), p.shape[:-1]), axis=-1)
+        return symmetric(entries, self.dimension)
 
     def third(self, p: Any, u: Any, v: Any) -> np.ndarray:
         """The third derivative applied to two directions, D^3 L(p)[u, v, ·].

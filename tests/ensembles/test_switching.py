@@ -107,6 +107,7 @@ def test_steps_and_events_mixed(momentum):
         np.testing.assert_allclose(run.final.values[k], w, rtol=1e-10, atol=1e-14)
         assert run.switched.values[k].tolist() == [*began, -1]
     assert np.isnan(run.switch_point.values[:, -1]).all()
+    assert sd.rerun(run, progress=False).final.equals(run.final)
     assert len({tuple(row) for row in run.switched.values.tolist()}) >= 4
     short = quiet(sd.Map(bowl, switch), starts, 0)
     assert (short.switched == -1).all()  # nobody took a step
