@@ -145,6 +145,9 @@ def mean_square_growth(system: System, point: Any) -> float:
     and Su, arXiv 2207.02628) where it is below 1. For an SDE the rate at which they grow, twice the
     largest real part of the drift's eigenvalues: stable where it is below 0.
 
+    Along a manifold of minimisers nothing moves, so that there it is at least 1;
+    `samdyn.mean_square_threshold` leaves such directions out.
+
     Parameters
     ----------
     system, point
