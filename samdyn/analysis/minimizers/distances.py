@@ -1,0 +1,103 @@
+"""How far a path has gone along a manifold of minimisers, and how far from it the path is."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from samdyn.analysis.minimizers.projection import checked_points, project
+from samdyn.losses.loss import Loss
+
+
+def along_and_across(loss: Loss, path: Any, origin: Any = None) -> xr.Dataset:
+    """Split a path beside a manifold of minimisers into what lies along it and across it.
+
+    Every point w of the path is projected to the minimiser Phi(w) at which gradient flow from it
+    ends; see `samdyn.project`.
+
+    Parameters
+    ----------
+    loss : Loss
+    path : array_like, shape (…, time, d), or DataArray with dimensions time and coord
+        A path, or several, such as ``run.w``.
+    origin : array_like, shape (d,) or (…, d), optional
+        From where lengths count: from the projection of this point. Default: of the path's first.
+
+    Returns
+    -------
+    xarray.Dataset
+        Over (…, time): ``across``, the distance abs(w - Phi(w)); ``along``, the length of the
+        polygon of the projections from the origin's to this one; ``chord``, the straight distance
+        from the origin's projection; ``projection`` Phi(w) (…, time, coord) and its ``rank``.
+        Where Phi(w) is no minimum all of them are NaN (the rank -1), and ``along`` goes on from
+        the last projection before.
+
+    Raises
+    ------
+    ValueError
+        If the path or the origin has another shape, or gradient flow from the origin does not
+        end at a minimum.
+
+    Examples
+    --------
+    >>> found = along_and_across(Loss("x**2"), [[1.0], [0.5]])
+    >>> found.across.values, found.along.values
+    (array([1. , 0.5]), array([0., 0.]))
+    """
+    data = _labelled(loss, path)
+    points = checked_points(loss, data.values, "along_and_across", "path")
+    found = project(loss, points)
+    limits = np.where(found.converged[..., None], found.point, np.nan)
+    if origin is None:
+        zero, base, sound = (
+            a[..., 0, :] for a in (points, found.point, found.converged[..., None])
+        )
+    else:
+        zero = checked_points(loss, origin, "along_and_across", "origin")
+        first = project(loss, zero)
+        base, sound = first.point, first.converged[..., None]
+    if not np.all(sound):
+        worst = zero.reshape(-1, loss.dimension)[np.argmin(sound.reshape(-1))]
+        raise ValueError(
+            f"origin must be a point from which gradient flow ends at a minimum; from {worst} it "
+            "does not"
+        )
+    base = np.broadcast_to(base, (*points.shape[:-2], loss.dimension))
+    known = _held(limits, base)
+    steps = np.linalg.norm(np.diff(known, axis=-2), axis=-1)
+    lost = np.isnan(limits[..., 0])
+    over = data.dims[:-1]
+    variables = {
+        "projection": (data.dims, limits),
+        "across": (over, np.where(lost, np.nan, found.distance)),
+        "along": (over, np.where(lost, np.nan, np.cumsum(steps, axis=-1))),
+        "chord": (over, np.linalg.norm(limits - base[..., None, :], axis=-1)),
+        "rank": (over, np.where(lost, -1, found.rank)),
+    }
+    return xr.Dataset(variables, coords=data.coords)
+
+
+def _held(limits: np.ndarray, base: np.ndarray) -> np.ndarray:
+    """The base, then the limits, the last one before in the place of each that is not known."""
+    known = np.concatenate([base[..., None, :], limits], axis=-2)
+    places = np.arange(known.shape[-2])
+    last = np.maximum.accumulate(np.where(np.isnan(known[..., 0]), 0, places), axis=-1)
+    return np.take_along_axis(known, last[..., None], axis=-2)
+
+
+def _labelled(loss: Loss, path: Any) -> xr.DataArray:
+    if not isinstance(loss, Loss):
+        raise TypeError(f"loss must be a samdyn.Loss, got {loss!r}")
+    if isinstance(path, xr.DataArray):
+        if not {"time", "coord"} <= set(path.dims):
+            raise ValueError(f"path must have the dimensions time and coord, got {path.dims}")
+        kept = path.transpose(..., "time", "coord")
+        return kept.sel(coord=list(loss.variables)) if "coord" in path.coords else kept
+    values = np.asarray(path, dtype=float)
+    if values.ndim < 2 or values.shape[-1] != loss.dimension or values.shape[-2] == 0:
+        raise ValueError(f"path must have shape (…, time, {loss.dimension}), got {values.shape}")
+    leading = [f"path_{k}" for k in range(values.ndim - 2)] if values.ndim > 3 else ["path"]
+    dims = [*leading[: values.ndim - 2], "time", "coord"]
+    return xr.DataArray(values, dims=dims, coords={"coord": list(loss.variables)})
