@@ -17,17 +17,9 @@ from samdyn.analysis.minimizers.projection import project
 from samdyn.analysis.minimizers.split import split
 from samdyn.ensembles.run import simulate
 from samdyn.experiments.base import Claim, Experiment, Runs, finished
-from samdyn.experiments.wen_toy import FULL, SINGLE
 from samdyn.losses.loss import Loss
-from samdyn.losses.manifolds import scalar_factorization, two_residuals
+from samdyn.losses.manifolds import crossed_sharpness, scalar_factorization, two_residuals
 from samdyn.systems.map import Map
-
-_RESIDUALS = Loss(
-    "s*(w1 + w2**2/2 + w3*w4)**2/2 + (1 - s)*(w2 + w4*w5 - w1*w3)**2/2",
-    variables="w1 w2 w3 w4 w5",
-    data={"s": [1.0, 0.0]},
-)
-"""`two_residuals`, with its two terms as two samples."""
 
 _RHO, _OFFSET = 0.01, 0.001
 """The runs begin so far beside a minimiser."""
@@ -53,10 +45,14 @@ _CASES = {
     "product": _Case(
         r"$(xy - 1)^2$, full batch", scalar_factorization(), (2.2, 0.45), 0.5, (0.02, 0.01, 0.005)
     ),
-    "toy": _Case("toy in 4-D, full batch", FULL, *_TOY),
+    "toy": _Case("toy in 4-D, full batch", crossed_sharpness(), *_TOY),
     "residuals": _Case("least squares in 5-D, full batch", two_residuals(), *_NET),
-    "toy_single": _Case("toy in 4-D, one sample", SINGLE, *_TOY, single=True),
-    "residuals_single": _Case("least squares in 5-D, one sample", _RESIDUALS, *_NET, single=True),
+    "toy_single": _Case(
+        "toy in 4-D, one sample", crossed_sharpness(samples=True), *_TOY, single=True
+    ),
+    "residuals_single": _Case(
+        "least squares in 5-D, one sample", two_residuals(samples=True), *_NET, single=True
+    ),
 }
 
 

@@ -15,17 +15,11 @@ from samdyn.algorithms import SAM
 from samdyn.analysis.minimizers.limiting import limiting_flow
 from samdyn.ensembles.run import simulate
 from samdyn.experiments.base import Claim, Experiment, Runs, finished
-from samdyn.losses.loss import Loss
 from samdyn.losses.manifolds import crossed_sharpness
 from samdyn.systems.map import Map
 
-FULL = crossed_sharpness()
-SINGLE = Loss(
-    "s*(x1**2 + 6*x2**2 + 8)*x3**2 + (1 - s)*(4*(1 - x1)**2 + (1 - x2)**2 + 1)*x4**2",
-    variables="x1 x2 x3 x4",
-    data={"s": [1.0, 0.0]},
-)
-"""The two terms as two samples, of which one-sample SAM takes one at a time."""
+_FULL = crossed_sharpness()
+_SINGLE = crossed_sharpness(samples=True)
 
 _LR, _RHO = 0.005, 0.05
 _START = np.array([0.35, 0.8, 0.02, 0.02])
@@ -45,9 +39,9 @@ def compute() -> Runs:
     """The three algorithms, and the three flows on the plane of minimisers."""
     sam, steps = SAM(lr=_LR, rho=_RHO), round(_LAST / (_LR * _RHO**2))
     shown = np.append(0, np.round(np.geomspace(0.002, 1.0, _SHOWN) * steps)).astype(int)
-    full = simulate(Map(FULL, sam), _START, steps, record=shown, progress=False)
+    full = simulate(Map(_FULL, sam), _START, steps, record=shown, progress=False)
     single = simulate(
-        Map(SINGLE, sam, batch_size=1),
+        Map(_SINGLE, sam, batch_size=1),
         np.tile(_START, (_RUNS, 1)),
         steps,
         record=shown,
@@ -59,16 +53,16 @@ def compute() -> Runs:
         "sam": finished(full),
         "single": finished(single),
         "ascent": _ascent(),
-        "flow_sam": limiting_flow(FULL, _START, tau),
-        "flow_ascent": limiting_flow(FULL, _START, tau, kind="ascent"),
-        "flow_single": limiting_flow(SINGLE, _START, tau, per_sample=True, lr=[0.0, _LR]),
+        "flow_sam": limiting_flow(_FULL, _START, tau),
+        "flow_ascent": limiting_flow(_FULL, _START, tau, kind="ascent"),
+        "flow_single": limiting_flow(_SINGLE, _START, tau, per_sample=True, lr=[0.0, _LR]),
     }
 
 
 def ascent_loss(w: np.ndarray, rho: float) -> float:
     """L(w + rho g/|g|), which the ascent direction sees; not defined where g is 0."""
-    g = FULL.grad(w)
-    return float(FULL.value(w + rho * g / np.linalg.norm(g)))
+    g = _FULL.grad(w)
+    return float(_FULL.value(w + rho * g / np.linalg.norm(g)))
 
 
 def _ascent() -> xr.Dataset:
@@ -100,7 +94,7 @@ def _ascent() -> xr.Dataset:
     values = [ascent_loss(v, _ASCENT_RHO) / _ASCENT_RHO**2 for v in path]
     return xr.Dataset(
         {"w": (("time", "coord"), np.array(path)), "relative": ("time", values)},
-        coords={"time": time, "coord": list(FULL.variables)},
+        coords={"time": time, "coord": list(_FULL.variables)},
     )
 
 
@@ -191,7 +185,7 @@ def _draw_valley(path: np.ndarray, color: str, ax: Any) -> None:
     for place, shade, said in ((0, "0.45", "start"), (-1, color, "end")):
         x1, x2 = path[place, :2]
         w = np.stack([np.full_like(x3, x1), np.full_like(x3, x2), x3, x4], axis=-1)
-        height = FULL.value(w)
+        height = _FULL.value(w)
         ax.plot_wireframe(x3, x4, height, rcount=11, ccount=11, color=shade, lw=0.7, label=said)
     ax.set(xlabel="$x_3$", ylabel="$x_4$", zlabel="$L$", zlim=(0, 17))
     ax.set_xticks([-1, 0, 1])

@@ -112,7 +112,11 @@ def tanh_network() -> Loss:
     )
 
 
-def crossed_sharpness() -> Loss:
+_PARTS = {"s": [1.0, 0.0]}
+"""Two samples, of which s*A + (1 - s)*B takes A and B."""
+
+
+def crossed_sharpness(samples: bool = False) -> Loss:
     """F1(x1, x2)*x3**2 + F2(x1, x2)*x4**2: where SAM ends tells which sharpness it lowers.
 
     The minima are the plane x3 = x4 = 0, where the Hessian's eigenvalues are 2*F1 and 2*F2
@@ -120,12 +124,19 @@ def crossed_sharpness() -> Loss:
     to the minimum of F1 at (0, 0), the ascent-direction loss has the minimum of F2 at (1, 1),
     and one-sample SAM on the two summands goes to the minimum of F1 + F2 at (4/5, 1/7).
 
+    Parameters
+    ----------
+    samples : bool, default False
+        Whether the two summands are samples of a finite sum: the loss is then their mean, half as
+        large.
+
     Notes
     -----
     Source: Wen, Ma and Li, arXiv 2211.05729, Figure 1. The form is printed in the paper; the
     constants of F1 and F2 are recalled, and not confirmed against its appendix.
     """
-    return Loss("(x1**2 + 6*x2**2 + 8)*x3**2 + (4*(1 - x1)**2 + (1 - x2)**2 + 1)*x4**2").described(
+    one, other = "(x1**2 + 6*x2**2 + 8)*x3**2", "(4*(1 - x1)**2 + (1 - x2)**2 + 1)*x4**2"
+    return _of_parts(one, other, samples, "x1 x2 x3 x4").described(
         "crossed_sharpness",
         "Wen, Ma and Li, arXiv 2211.05729, Figure 1; constants recalled",
         [(-0.5, 1.5), (-0.5, 1.5), (-1, 1), (-1, 1)],
@@ -133,22 +144,33 @@ def crossed_sharpness() -> Loss:
     )
 
 
-def two_residuals(y1: Number = 0.0, y2: Number = 0.0) -> Loss:
+def two_residuals(y1: Number = 0.0, y2: Number = 0.0, samples: bool = False) -> Loss:
     """Nonlinear least squares with 5 weights and 2 samples: minima on a curved 3-surface.
 
     Parameters
     ----------
     y1, y2 : float
         The targets.
+    samples : bool, default False
+        Whether the two residuals are samples of a finite sum.
 
     Notes
     -----
     Source: an instance of Setting 5.1 of Wen, Ma and Li, arXiv 2211.05729, chosen here.
     """
-    formula = "((w1 + w2**2/2 + w3*w4 - y1)**2/2 + (w2 + w4*w5 - w1*w3 - y2)**2/2)/2"
-    return Loss(formula, variables="w1 w2 w3 w4 w5", y1=y1, y2=y2).described(
+    one, other = "(w1 + w2**2/2 + w3*w4 - y1)**2/2", "(w2 + w4*w5 - w1*w3 - y2)**2/2"
+    if not samples:
+        one, other = f"{one}/2", f"{other}/2"
+    return _of_parts(one, other, samples, "w1 w2 w3 w4 w5", y1=y1, y2=y2).described(
         "two_residuals",
         "an instance of Wen, Ma and Li, arXiv 2211.05729, Setting 5.1, chosen here",
         [(-1, 1)] * 5,
         lambda y1, y2: [((y1 - y2**2 / 2, y2, 0, 0, 0), "degenerate")],
     )
+
+
+def _of_parts(one: str, other: str, samples: bool, variables: str, **constants: Number) -> Loss:
+    """The sum of two terms, or a finite sum of which each is a sample."""
+    if samples:
+        return Loss(f"s*({one}) + (1 - s)*({other})", variables, data=_PARTS, **constants)
+    return Loss(f"{one} + {other}", variables, **constants)

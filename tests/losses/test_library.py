@@ -170,3 +170,12 @@ def test_an_unknown_loss_is_met_with_the_nearest_names():
     with pytest.raises(AttributeError, match="losses has no 'beal'; did you mean beale"):
         losses.beal  # noqa: B018
     assert not hasattr(losses, "__path_to_nowhere__")
+
+
+@pytest.mark.parametrize("make", [losses.crossed_sharpness, losses.two_residuals])
+def test_as_a_finite_sum(make):
+    whole, sum_ = make(), make(samples=True)
+    p = np.random.default_rng(0).normal(size=(5, whole.dimension))
+    ratio = 2.0 if make is losses.crossed_sharpness else 1.0  # the paper's is the sum, not the mean
+    np.testing.assert_allclose(ratio * sum_.value(p), whole.value(p), rtol=1e-12)
+    np.testing.assert_allclose(sum_.samples.value(p).mean(axis=-1), sum_.value(p), rtol=1e-12)
