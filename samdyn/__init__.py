@@ -41,6 +41,15 @@ if TYPE_CHECKING:
     from samdyn.analysis.attraction.trapping import trapping
     from samdyn.analysis.curves.continuation import continuation
     from samdyn.analysis.curves.manifolds import manifolds
+    from samdyn.analysis.edges.ascent import ascent_contraction
+    from samdyn.analysis.edges.cycle import (
+        cycle_amplitude,
+        cycle_loss,
+        cycle_multipliers,
+        drift_factor,
+        saddle_window,
+    )
+    from samdyn.analysis.edges.stability import edge_of_stability
     from samdyn.analysis.escape.logrank import logrank
     from samdyn.analysis.escape.passage import first_passage
     from samdyn.analysis.escape.rates import escape_rate
@@ -49,8 +58,21 @@ if TYPE_CHECKING:
     from samdyn.analysis.fixed.cycles import cycles, fixed_points
     from samdyn.analysis.fixed.stability import jacobian, multipliers, stability
     from samdyn.analysis.fixed.threshold import stability_threshold, stability_thresholds
+    from samdyn.analysis.late.observed import diagnostics
+    from samdyn.analysis.late.phases import two_phase
+    from samdyn.analysis.mean_square.convergence import convergence_bound
+    from samdyn.analysis.mean_square.linear_stability import linear_stability
+    from samdyn.analysis.mean_square.noise import gradient_noise, noise_alignment
+    from samdyn.analysis.mean_square.staying import stays_in_valley
+    from samdyn.analysis.mean_square.threshold import mean_square_threshold, mean_square_thresholds
+    from samdyn.analysis.mean_square.valley import valley
+    from samdyn.analysis.minimizers.distances import along_and_across
+    from samdyn.analysis.minimizers.limiting import limiting_flow
+    from samdyn.analysis.minimizers.projection import project
     from samdyn.analysis.orbits.bifurcation import bifurcation
     from samdyn.analysis.orbits.lyapunov import lyapunov
+    from samdyn.analysis.sharpness.finite import Sharpness, sharpness
+    from samdyn.analysis.sharpness.limits import limiting_sharpness
     from samdyn.analysis.spread.displacement import directions, displacement
     from samdyn.analysis.spread.moments import mean_square_growth, moments, stationary_covariance
     from samdyn.ensembles.events import Converged, Diverged, Escape, Reached
@@ -85,6 +107,13 @@ _HOME = {
     "trapping": "samdyn.analysis.attraction.trapping",
     "continuation": "samdyn.analysis.curves.continuation",
     "manifolds": "samdyn.analysis.curves.manifolds",
+    "ascent_contraction": "samdyn.analysis.edges.ascent",
+    "cycle_amplitude": "samdyn.analysis.edges.cycle",
+    "cycle_loss": "samdyn.analysis.edges.cycle",
+    "cycle_multipliers": "samdyn.analysis.edges.cycle",
+    "drift_factor": "samdyn.analysis.edges.cycle",
+    "saddle_window": "samdyn.analysis.edges.cycle",
+    "edge_of_stability": "samdyn.analysis.edges.stability",
     "logrank": "samdyn.analysis.escape.logrank",
     "first_passage": "samdyn.analysis.escape.passage",
     "escape_rate": "samdyn.analysis.escape.rates",
@@ -97,8 +126,24 @@ _HOME = {
     "stability": "samdyn.analysis.fixed.stability",
     "stability_threshold": "samdyn.analysis.fixed.threshold",
     "stability_thresholds": "samdyn.analysis.fixed.threshold",
+    "diagnostics": "samdyn.analysis.late.observed",
+    "two_phase": "samdyn.analysis.late.phases",
+    "convergence_bound": "samdyn.analysis.mean_square.convergence",
+    "linear_stability": "samdyn.analysis.mean_square.linear_stability",
+    "gradient_noise": "samdyn.analysis.mean_square.noise",
+    "noise_alignment": "samdyn.analysis.mean_square.noise",
+    "stays_in_valley": "samdyn.analysis.mean_square.staying",
+    "mean_square_threshold": "samdyn.analysis.mean_square.threshold",
+    "mean_square_thresholds": "samdyn.analysis.mean_square.threshold",
+    "valley": "samdyn.analysis.mean_square.valley",
+    "along_and_across": "samdyn.analysis.minimizers.distances",
+    "limiting_flow": "samdyn.analysis.minimizers.limiting",
+    "project": "samdyn.analysis.minimizers.projection",
     "bifurcation": "samdyn.analysis.orbits.bifurcation",
     "lyapunov": "samdyn.analysis.orbits.lyapunov",
+    "sharpness": "samdyn.analysis.sharpness.finite",
+    "Sharpness": "samdyn.analysis.sharpness.finite",
+    "limiting_sharpness": "samdyn.analysis.sharpness.limits",
     "directions": "samdyn.analysis.spread.displacement",
     "displacement": "samdyn.analysis.spread.displacement",
     "mean_square_growth": "samdyn.analysis.spread.moments",
@@ -119,10 +164,10 @@ _HOME = {
     "FormulaMap": "samdyn.systems.formula_map",
     "FormulaSDE": "samdyn.systems.formula_sde",
     "Map": "samdyn.systems.map",
+    "absolute_hessian": "samdyn.systems.modified.covariance",
     "euler": "samdyn.systems.schemes",
     "heun": "samdyn.systems.schemes",
     "rk4": "samdyn.systems.schemes",
-    "absolute_hessian": "samdyn.systems.modified.covariance",
     "SDE": "samdyn.systems.sde",
     "euler_maruyama": "samdyn.systems.stochastic",
     "platen": "samdyn.systems.stochastic",
@@ -150,51 +195,74 @@ __all__ = [
     "Loss",
     "Map",
     "Reached",
+    "Sharpness",
     "StochasticScheme",
     "Switch",
     "__version__",
     "absolute_hessian",
     "algorithm",
     "alignment",
+    "along_and_across",
+    "ascent_contraction",
     "ball",
     "basin_entropy",
     "basins",
     "bifurcation",
     "continuation",
+    "convergence_bound",
+    "cycle_amplitude",
+    "cycle_loss",
+    "cycle_multipliers",
     "cycles",
+    "diagnostics",
     "directions",
     "displacement",
+    "drift_factor",
+    "edge_of_stability",
     "escape_rate",
     "escape_times",
     "euler",
     "euler_maruyama",
     "first_passage",
     "fixed_points",
+    "gradient_noise",
     "grid",
     "heun",
     "jacobian",
     "jacobian_formula",
+    "limiting_flow",
+    "limiting_sharpness",
+    "linear_stability",
     "logrank",
     "losses",
     "lyapunov",
     "manifolds",
     "mean_square_growth",
+    "mean_square_threshold",
+    "mean_square_thresholds",
     "moments",
     "multipliers",
+    "noise_alignment",
     "phase_diagram",
     "platen",
     "plot",
+    "project",
     "rerun",
     "rk4",
+    "saddle_window",
+    "sharpness",
     "simulate",
     "stability",
     "stability_threshold",
     "stability_thresholds",
     "stationary_covariance",
+    "stays_in_valley",
     "stochastic_heun",
     "trapping",
+    "two_phase",
     "uncertainty_exponent",
     "uniform",
+    "valley",
     "words",
 ]
 

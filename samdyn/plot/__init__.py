@@ -5,6 +5,7 @@ None simulates.
 
 from samdyn.plot.basins import basins
 from samdyn.plot.landscape import contours, critical_points
+from samdyn.plot.late import late
 from samdyn.plot.manifolds import manifolds
 from samdyn.plot.parameters import bifurcation, branches
 from samdyn.plot.phases import phase_diagram
@@ -22,6 +23,7 @@ __all__ = [
     "branches",
     "contours",
     "critical_points",
+    "late",
     "manifolds",
     "phase_diagram",
     "portrait",

@@ -1,0 +1,1 @@
+"""SAM late in training: what a run shows after the switch, and its two phases."""

@@ -1,0 +1,146 @@
+"""Diagnostics of runs against closed forms, plain loops, and what is computed while running."""
+
+import numpy as np
+import pytest
+import xarray as xr
+
+import samdyn as sd
+from samdyn.analysis.late.observed import diagnostics
+
+LOSS = sd.losses.tanh_network()
+LATE = sd.Switch([(0, sd.GD(lr=2.5)), (20, sd.SAM(lr=2.5, rho=0.05))])
+
+
+@pytest.fixture(scope="module")
+def run():
+    start = np.array([[1.6, 0.3], [1.2, -0.2]])
+    return sd.simulate(sd.Map(LOSS, LATE), start, 60, record=1, progress=False)
+
+
+def test_the_example_by_hand(run):
+    found = diagnostics(run)
+    for particle in range(2):
+        for step in (0, 19, 20, 47):
+            u, v = run.w.values[particle, step]
+            here = found.isel(particle=particle).sel(time=step)
+            t, s = np.tanh(u), 1 / np.cosh(u) ** 2
+            f = np.tanh(v * t)
+            slope = f * (1 - f**2)
+            gradient = np.array([slope * v * s, slope * t])
+            curve = (1 - f**2) * (1 - 3 * f**2)
+            h = curve * np.outer([v * s, t], [v * s, t])
+            h += slope * np.array([[-2 * v * t * s, s], [s, 0.0]])
+            values, vectors = np.linalg.eigh(h)
+            cosine = abs(gradient @ vectors[:, 1]) / np.linalg.norm(gradient)
+            assert float(here.loss) == pytest.approx(f**2 / 2, rel=1e-12)
+            assert float(here.grad_norm) == pytest.approx(np.linalg.norm(gradient), rel=1e-11)
+            assert float(here.top_eigenvalue) == pytest.approx(values[1], rel=1e-11)
+            assert float(here.trace) == pytest.approx(np.trace(h), rel=1e-11)
+            assert float(here.frobenius) == pytest.approx(np.linalg.norm(h), rel=1e-11)
+            assert float(here.gradient_alignment) == pytest.approx(cosine, rel=1e-11)
+            if step < 20:
+                assert np.isnan(here.ascent_alignment)  # gradient descent does not ascend
+            else:  # along the gradient
+                assert float(here.ascent_alignment) == pytest.approx(cosine, rel=1e-9)
+            assert float(here.edge) == pytest.approx(0.8)
+            origin = run.w.values[particle, 0 if step < 20 else 20]
+            assert float(here.switch_distance) == pytest.approx(
+                np.hypot(u - origin[0], v - origin[1]), abs=1e-14
+            )
+
+
+def test_distances_along_and_across_the_minima(run):
+    """Gradient flow of this loss goes to v = 0; far along it |w - Phi| is |v|."""
+    found = diagnostics(run, manifold=True)
+    u, v = run.w.values[..., 0], run.w.values[..., 1]
+    late = slice(40, None)
+    np.testing.assert_allclose(found.projection.values[..., 1], 0.0, atol=1e-12)
+    np.testing.assert_allclose(found.across.values[:, late], np.abs(v[:, late]), rtol=0.02)
+    assert np.all(np.abs(found.along.values[:, 20]) == 0.0)
+    assert np.all(found.along.values[:, :20] <= 0.0)
+    assert np.all(np.diff(found.along.values) >= -1e-12)
+    gone = np.abs(found.projection.values[:, -1, 0] - found.projection.values[:, 20, 0])
+    np.testing.assert_allclose(found.along.values[:, -1], gone, rtol=1e-6)
+    assert np.all(np.abs(found.projection.values[..., 0] - u) < 0.1)
+
+
+def test_swept_numbers_and_constants_are_each_looked_at_with_their_own():
+    loss = sd.Loss("a*x**2/2 + y**2/2 + x*y**2/4", "x y", a=np.array([1.0, 3.0, 5.0]))
+    asam = sd.ASAM(lr=0.1, rho=np.array([0.05, 0.2]))
+    start = np.array([[1.0, 0.5], [0.5, -1.0], [-0.3, 0.8], [0.2, 0.2]])
+    run = sd.simulate(sd.Map(loss, asam), start, 6, record=3, progress=False)
+    found = diagnostics(run)
+    assert found.loss.dims == run.loss.dims
+    np.testing.assert_allclose(found.loss, run.loss, rtol=1e-12)
+    for a in loss.constants["a"]:
+        for rho in (0.05, 0.2):
+            one = run.sel(a=a, rho=rho)
+            w = one.w.values
+            x, y = w[..., 0], w[..., 1]
+            g = np.stack([a * x + y**2 / 4, y + x * y / 2], axis=-1)
+            h = np.array([[np.full_like(x, a), y / 2], [y / 2, 1 + x / 2]])
+            values, vectors = np.linalg.eigh(np.moveaxis(h, (0, 1), (-2, -1)))
+            top = vectors[..., 1]
+            size = np.abs(w) + 0.01  # ASAM's own default
+            ascent = size**2 * g
+            here = found.sel(a=a, rho=rho).transpose(..., "time")
+            np.testing.assert_allclose(here.top_eigenvalue, values[..., 1], rtol=1e-12)
+            for name, along in (("gradient_alignment", g), ("ascent_alignment", ascent)):
+                cosine = np.abs(np.sum(along * top, -1)) / np.linalg.norm(along, axis=-1)
+                np.testing.assert_allclose(here[name], cosine, atol=1e-9)
+    part = diagnostics(run.isel(rho=[1], particle=[2]))
+    xr.testing.assert_allclose(part, found.isel(rho=[1], particle=[2]))
+    single = diagnostics(run.isel(a=1, rho=0, particle=3))
+    np.testing.assert_allclose(
+        single.ascent_alignment, found.ascent_alignment.isel(a=1, rho=0, particle=3)
+    )
+
+
+@pytest.mark.slow
+def test_the_same_as_computed_while_running():
+    names = ("top_eigenvalue", "trace", "frobenius", "gradient_alignment", "switch_distance")
+    late = sd.Switch([(0, sd.GD(lr=2.5)), ("loss < 1e-3", sd.SAM(lr=2.5, rho=0.05))])
+    run = sd.simulate(
+        sd.Map(LOSS, late), np.array([[1.6, 0.3], [1.2, -0.2]]), 60, record=1,
+        statistics={name: name for name in names}, progress=False,
+    )  # fmt: skip
+    found = diagnostics(run)
+    assert len(set(run.switched.values.ravel())) == 2  # each at its own step
+    for name in names:
+        np.testing.assert_allclose(found[name].max("time"), run[f"{name}_max"], rtol=1e-9)
+        np.testing.assert_allclose(found[name].mean("time"), run[f"{name}_mean"], rtol=1e-9)
+
+
+@pytest.mark.slow
+def test_flows_momentum_and_noise():
+    flow = sd.simulate(
+        sd.Flow(LOSS, sd.USAM(lr=0.1, rho=0.5), dt=0.1), [1.0, 0.2], 20, record=10, progress=False
+    )
+    assert diagnostics(flow).ascent_alignment.notnull().all()
+    noisy = sd.Loss("x**2 + y**2/2 + 0.1*(xi1*x + xi2*y)", noise="xi1 xi2")
+    system = sd.Map(noisy, sd.SAM(lr=0.1, rho=0.1, momentum=np.array([0.5, 0.9])))
+    run = sd.simulate(system, [1.0, 1.0], 20, record=5, progress=False)
+    found = diagnostics(run)
+    np.testing.assert_allclose(found.top_eigenvalue, 2.0)
+    np.testing.assert_allclose(found.edge.isel(time=0), [30.0, 38.0])
+    x, y = run.w.values[..., 0], run.w.values[..., 1]
+    np.testing.assert_allclose(found.loss, x**2 + y**2 / 2, rtol=1e-12)
+    np.testing.assert_allclose(
+        found.gradient_alignment, np.abs(2 * x) / np.hypot(2 * x, y), rtol=1e-10
+    )
+
+
+def test_what_is_refused(run):
+    with pytest.raises(TypeError, match="run must be a result"):
+        diagnostics(3)
+    with pytest.raises(ValueError, match="nothing was recorded"):
+        diagnostics(run.drop_vars(["w", "loss"]))
+    bare = run.copy()
+    bare.attrs = {}
+    with pytest.raises(ValueError, match="no attribute 'recipe'"):
+        diagnostics(bare)
+    with pytest.raises(TypeError, match="has no loss"):
+        diagnostics(bare, sd.FormulaMap({"u": "u*0.5", "v": "v*0.5"}))
+    with pytest.raises(ValueError, match="system must have the coordinates"):
+        diagnostics(run, sd.Map(sd.Loss("x**2 + y**2"), sd.GD(lr=0.1)))
+    xr.testing.assert_identical(diagnostics(bare, sd.Map(LOSS, LATE)).trace, diagnostics(run).trace)

@@ -1,0 +1,161 @@
+"""Two phases of series whose rates are known, of runs, and what is absent."""
+
+import numpy as np
+import pytest
+import xarray as xr
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import samdyn as sd
+from samdyn.analysis.late.phases import two_phase
+
+RATE, DECAY, PLATEAU, PEAK = 0.2, 0.1, 1e-5, 1e-2
+
+
+def series(values):
+    values = np.atleast_2d(values)
+    time = np.arange(values.shape[-1])
+    return xr.DataArray(values, dims=("particle", "time"), coords={"time": time})
+
+
+def simulated(rng, n, noise=0.0, walk=0.0, jump=0.0, steps=300):
+    """Growth to PEAK, then decay to PLATEAU; noise is independent, or adds up while growing."""
+    t = np.arange(steps)
+    rows = []
+    for _ in range(n):
+        summed = np.concatenate([[0.0], np.cumsum(walk * rng.standard_normal(steps - 1))])
+        rise = 1e-8 * np.exp(RATE * t + summed + jump * (t > 0))
+        end = int(np.argmax(rise > PEAK))
+        fall = PEAK * np.exp(-DECAY * (t - end)) + PLATEAU
+        rows.append(np.where(t < end, rise, fall) * np.exp(noise * rng.standard_normal(steps)))
+    return series(rows)
+
+
+def held(found, name, truth):
+    low, high = found[f"{name}_interval"].values.T
+    return np.mean((low <= truth) & (truth <= high))
+
+
+def test_without_noise_the_rates_are_exact():
+    found = two_phase(simulated(np.random.default_rng(0), 1)).isel(particle=0)
+    assert bool(found.escapes)
+    assert bool(found.converges)
+    assert float(found.escape_rate) == pytest.approx(RATE, abs=1e-9)
+    assert float(found.multiplier) == pytest.approx(np.exp(RATE / 2), abs=1e-9)
+    assert float(found.convergence_rate) == pytest.approx(DECAY, abs=1e-6)
+    assert float(found.plateau) == pytest.approx(PLATEAU, rel=1e-4)
+    assert int(found.end) == int(np.ceil(np.log(PEAK / 1e-8) / RATE))
+
+
+@pytest.mark.parametrize(
+    "kind", [{"noise": 0.3}, {"walk": 0.2}, pytest.param({"noise": 0.1, "walk": 0.2, "jump": 5.0})]
+)
+def test_intervals_hold_the_rates(kind):
+    n = 70
+    found = two_phase(simulated(np.random.default_rng(7), n, **kind))
+    assert bool(found.escapes.all())
+    assert bool(found.converges.all())
+    assert held(found, "escape", RATE) >= 0.85
+    assert held(found, "convergence", DECAY) >= 0.88
+    assert abs(float(found.escape_rate.mean()) - RATE) < 0.01
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", [{"noise": 0.3}, {"walk": 0.2}, {"walk": 0.2, "jump": 5.0}])
+def test_coverage_of_two_hundred_series(kind):
+    found = two_phase(simulated(np.random.default_rng(8), 200, **kind))
+    for name, truth in (("escape", RATE), ("convergence", DECAY)):
+        assert 0.9 <= held(found, name, truth) <= 1.0
+
+
+@pytest.mark.slow
+def test_the_mean_loss_grows_as_theory_says_and_its_interval_holds_that():
+    """Of exp of a Gaussian walk, E L grows by walk^2/2 more than a typical L."""
+    hits, typical = [], []
+    for seed in range(40):
+        data = simulated(np.random.default_rng(seed), 60, walk=0.2).isel(time=slice(0, 40))
+        found = two_phase(data, over="particle")
+        low, high = found.escape_interval.values
+        hits.append(low <= RATE + 0.02 <= high)
+        low, high = found.typical_interval.values
+        typical.append(low <= RATE <= high)
+    assert np.mean(hits) >= 0.8
+    assert np.mean(typical) >= 0.85
+
+
+def test_phases_that_are_absent_are_said_to_be():
+    rng = np.random.default_rng(9)
+    t = np.arange(200)
+    shown = {
+        "noise": np.exp(0.5 * rng.standard_normal((25, 200))),
+        "squares of noise": rng.standard_normal((25, 200)) ** 2,
+        "decay": np.exp(-0.05 * t + 0.2 * rng.standard_normal((25, 200))),
+        "growth": np.exp(0.05 * t + 0.2 * rng.standard_normal((25, 200))),
+        "constant": np.ones((1, 200)),
+    }
+    share = {}
+    for name, values in shown.items():
+        found = two_phase(series(values))
+        share[name] = float(found.escapes.mean()), float(found.converges.mean())
+        absent = found.where(~found.escapes)
+        assert bool(absent.escape_rate.isnull().all())
+        assert set(found.end.values[~found.escapes.values]) <= {-1}
+    assert share["constant"] == (0.0, 0.0)
+    assert max(share["noise"] + share["squares of noise"]) <= 0.08
+    assert share["decay"] == (0.0, 1.0)
+    assert share["growth"] == (1.0, 0.0)
+    single = two_phase(series(shown["decay"]))
+    assert float(single.convergence_rate.mean()) == pytest.approx(0.05, abs=5e-4)
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.floats(1e-12, 1e12), st.integers(0, 3))
+def test_scaling_the_loss_changes_no_rate(factor, seed):
+    data = simulated(np.random.default_rng(seed), 1, noise=0.1)
+    plain, scaled = two_phase(data), two_phase(factor * data)
+    for name in ("escapes", "end", "escape_stretch", "converges"):
+        np.testing.assert_array_equal(plain[name], scaled[name])
+    for name in ("escape_rate", "escape_interval", "convergence_rate", "convergence_interval"):
+        np.testing.assert_allclose(plain[name], scaled[name], rtol=1e-4)
+    np.testing.assert_allclose(scaled.fit, factor * plain.fit, rtol=1e-3)
+
+
+def test_a_floor_and_a_later_beginning():
+    data = simulated(np.random.default_rng(0), 1)
+    late = xr.concat([data.isel(time=slice(0, 1)).assign_coords(time=[k]) for k in range(20)]
+                     + [data.assign_coords(time=data.time + 20)], "time")  # fmt: skip
+    found = two_phase(late - 3.0, after=20, floor=-3.0)
+    assert float(found.escape_rate.item()) == pytest.approx(RATE, abs=1e-6)
+    assert int(found.start.item()) == 20
+    assert float(found.plateau.item()) == pytest.approx(PLATEAU - 3.0, abs=1e-7)
+
+
+def test_what_is_refused():
+    data = simulated(np.random.default_rng(0), 4)
+    for refused, said in (
+        (lambda: two_phase([1.0, 2.0]), "run must be a result"),
+        (lambda: two_phase(data - 1.0), "floor must be the least value"),
+        (lambda: two_phase(data, after=299), "after must be a step before"),
+        (lambda: two_phase(data, factor=1.0), "factor must be above 1"),
+        (lambda: two_phase(data, level=95), "level must be between 0 and 1"),
+        (lambda: two_phase(data, over="rho"), "over must be among the dimensions"),
+        (lambda: two_phase(data.isel(particle=[0]), over="particle"), "at least 3 particles"),
+        (lambda: two_phase(data.rename(time="t")), "run must hold the loss over time"),
+        (lambda: two_phase(xr.Dataset({"w": 0})), "nothing was recorded"),
+    ):
+        with pytest.raises((TypeError, ValueError), match=said):
+            refused()
+
+
+def test_un_normalised_sam_escapes_and_converges_at_the_local_multipliers():
+    loss, rho = sd.losses.tanh_network(), np.array([0.05, 0.1, 0.5, 2.0])
+    late = sd.Switch([(0, sd.GD(lr=2.5)), (100, sd.USAM(lr=2.5, rho=rho))])
+    run = sd.simulate(sd.Map(loss, late), [1.6, 0.3], 1_100, record=1, progress=False)
+    found = two_phase(run)
+    assert found.start.values.tolist() == [100] * 4
+    assert found.escapes.values.tolist() == [False, True, True, True]
+    u = run.w.sel(time=100, coord="u").values, run.final.sel(coord="u").values
+    sharpness = np.tanh(u) ** 2
+    out, back = 2 * np.log(np.abs(1 - 2.5 * sharpness * (1 + rho * sharpness)))
+    assert np.all(np.abs(found.escape_rate.values / out - 1)[1:] < [0.01, 0.01, 0.04])
+    np.testing.assert_allclose(found.convergence_rate, -back, rtol=0.02)
