@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 import tempfile
 import time
 import tomllib
 import warnings
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import App, Parameter
 
 from samdyn.version import VERSION
+
+if TYPE_CHECKING:
+    from samdyn.experiments import verification
 
 app = App(
     name="samdyn",
@@ -179,18 +183,83 @@ def figure(
         The folder for the files.
     """
     from samdyn import experiments
+    from samdyn.experiments import claims_table
 
     experiment = experiments.get(name)
     _check_destination(out / name)
     print(f"{experiment.title}\n({experiment.source})\n")
     began = time.perf_counter()
     files, claims = experiment.make(out)
-    rows = [(c.statement, c.expected, c.measured, "yes" if c.holds else "NO") for c in claims]
-    _print_rows([("statement", "expected", "measured", "holds"), *rows])
+    print(claims_table.text([("", claims)]))
     print(f"\n{experiment.caption}\n")
     print(f"{time.perf_counter() - began:.1f} s, saved " + ", ".join(map(str, files)))
     if not all(claim.holds for claim in claims):
         raise ValueError(f"figure {name}: not everything came out as the source says")
+
+
+@app.command
+def verify(
+    *names: str,
+    out: Annotated[Path | None, Parameter(name=["--out", "-o"])] = None,
+    from_: Annotated[Path | None, Parameter(name="--from")] = None,
+) -> int:
+    """Hold experiments against their sources: one table of what must come out and what did.
+
+    Each row has a statement, the number of the paper or of a closed form that is expected, the
+    number that came out, and whether they agree. The exit status is 1 if any does not.
+
+        samdyn verify
+        samdyn verify kim-beale kim-escape --out results
+        samdyn verify --from results
+
+    All experiments take some minutes; a line says when each is done. Ctrl-C shows the table of
+    those that are done, and the command that goes on with the others.
+
+    Parameters
+    ----------
+    names
+        Which experiments; `samdyn list figures` shows all. Default: all.
+    out
+        A folder that keeps results and figures, as `samdyn figure` does, and the table as
+        claims.csv and claims.md. Rows that the table has of other experiments stay.
+    from_
+        A folder with saved results, which are taken in place of running again. Default of the
+        names: those that it has.
+    """
+    from samdyn import experiments
+    from samdyn.experiments import verification
+
+    chosen = [experiments.get(name) for name in dict.fromkeys(names)]
+    chosen = chosen or list(experiments.EXPERIMENTS.values())
+    if from_ is not None:
+        known, chosen = chosen, verification.saved_in(from_, chosen)
+        absent = ", ".join(one.name for one in known if one not in chosen)
+        if names and absent:
+            raise ValueError(f"{from_} has no results of {absent}; leave the name out, or --from")
+        if absent:
+            print(f"samdyn: not in {from_}: {absent}", file=sys.stderr)
+    if out is not None:
+        _check_destination(out / "claims.csv")
+    done: list[verification.Verified] = []
+    try:
+        for one in verification.verify(chosen, saved=from_, out=out):
+            done.append(one)
+            said = f"{one.held} of {len(one.claims)} claims hold ({one.seconds:.1f} s)"
+            place = f"{len(done)} of {len(chosen)}"
+            print(f"samdyn: {place}, {one.experiment.name}: {said}", file=sys.stderr, flush=True)
+    except KeyboardInterrupt:
+        if done:
+            _print_verified(done)
+        again = ["samdyn", "verify", *(one.name for one in chosen[len(done) :])]
+        for option, folder in (("--from", from_), ("--out", out)):
+            again += [option, str(folder)] if folder is not None else []
+        raise KeyboardInterrupt(
+            f"{len(done)} of {len(chosen)} experiments done; to go on: {shlex.join(again)}"
+        ) from None
+    _print_verified(done)
+    if out is not None:
+        print(f"samdyn: saved {out / 'claims.csv'} and {out / 'claims.md'}", file=sys.stderr)
+    return int(any(one.held < len(one.claims) for one in done))
 
 
 @cache.command(name="list")
@@ -298,12 +367,13 @@ def _table(title: str, entries: dict[str, str]) -> None:
         print(f"  {name:<24} {text}")
 
 
-def _print_rows(rows: list[tuple[str, ...]]) -> None:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        print(
-            "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        )
+def _print_verified(done: list[verification.Verified]) -> None:
+    """The table of experiments, and how many claims hold."""
+    from samdyn.experiments import claims_table
+
+    parts = [(f"{one.experiment.name} ({one.experiment.source})", one.claims) for one in done]
+    held, claimed = sum(one.held for one in done), sum(len(one.claims) for one in done)
+    print(f"{claims_table.text(parts)}\n\n{held} of {claimed} claims hold")
 
 
 if __name__ == "__main__":

@@ -300,5 +300,5 @@ def test_the_installed_command_and_its_help():
     out = subprocess.run(
         [sys.executable, "-m", "samdyn.cli", "--help"], capture_output=True, text=True, check=True
     ).stdout
-    for command in ("list", "run", "figure", "cache", "--install-completion"):
+    for command in ("list", "run", "figure", "verify", "cache", "--install-completion"):
         assert command in out

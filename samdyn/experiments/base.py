@@ -55,10 +55,29 @@ class Experiment(NamedTuple):
         KeyboardInterrupt
             If the user interrupted a run. Then nothing is saved.
         """
-        runs = {name: finished(run) for name, run in self.compute().items()}
+        runs = self.run()
+        return self.save(runs, folder), self.claims(runs)
+
+    def run(self) -> Runs:
+        """Run, to the end.
+
+        Raises
+        ------
+        KeyboardInterrupt
+            If the user interrupted a run.
+        """
+        return {name: finished(run) for name, run in self.compute().items()}
+
+    def save(self, runs: Runs, folder: Path) -> list[Path]:
+        """Write the results, then the figure as PDF and PNG, in a folder; return the files."""
         folder.mkdir(parents=True, exist_ok=True)
-        data = folder / f"{self.name}.nc"
-        xr.DataTree.from_dict(runs).to_netcdf(data, engine="h5netcdf")
+        data = self.data(folder)
+        whole = data.with_suffix(".nc.tmp")  # an older result stays until this one is whole
+        try:
+            xr.DataTree.from_dict(runs).to_netcdf(whole, engine="h5netcdf")
+            whole.replace(data)
+        finally:
+            whole.unlink(missing_ok=True)
         files = [data]
         with plt.rc_context(STYLE):
             figure = self.draw(runs)
@@ -66,4 +85,30 @@ class Experiment(NamedTuple):
                 files.append(folder / f"{self.name}.{kind}")
                 figure.savefig(files[-1])
             plt.close(figure)
-        return files, self.claims(runs)
+        return files
+
+    def load(self, folder: Path) -> Runs:
+        """The results that `save` wrote in a folder.
+
+        Raises
+        ------
+        ValueError
+            If there are none, or the file is not of that form.
+        """
+        data = self.data(folder)
+        if not data.is_file():
+            raise ValueError(
+                f"{folder} has no {data.name}; `samdyn figure {self.name} --out {folder}` makes it"
+            )
+        try:
+            with xr.open_datatree(data, engine="h5netcdf") as tree:
+                return {
+                    name: part.to_dataset(inherit=False).load()
+                    for name, part in tree.children.items()
+                }
+        except (OSError, ValueError) as error:
+            raise ValueError(f"{data} cannot be read as saved results: {error}") from None
+
+    def data(self, folder: Path) -> Path:
+        """Where in a folder the results are."""
+        return folder / f"{self.name}.nc"
