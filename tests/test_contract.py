@@ -10,6 +10,7 @@ import pytest
 
 import samdyn as sd
 from samdyn import losses
+from samdyn.ensembles.events import REASONS
 from samdyn.words import unit
 
 STEPS = 50
@@ -179,12 +180,12 @@ def test_compiled_kernels_equal_the_naive_loop(make_loss):
     compiled_equals_naive(make_loss, "sam momentum decay")
 
 
-# a kernel takes seconds to compile: every algorithm on eight losses, every loss with three
+# a kernel takes seconds to compile: every loss with one algorithm, every algorithm on two or three
 SAMPLE = [
     (make_loss, name)
     for i, make_loss in enumerate(losses.LIBRARY)
     for j, name in enumerate(CASES)
-    if (i + 3 * j) % 5 == 0
+    if (i + j) % len(CASES) == 0
 ]
 
 
@@ -198,7 +199,11 @@ def test_compiled_kernels_of_all_losses_equal_the_naive_loop(make_loss, name):
         low, high = np.transpose(loss.box)
         x0 = np.random.default_rng(2).uniform(low, high, (130, loss.dimension))
         run = sd.simulate(system, x0, STEPS, record=1, progress=False)
-        np.testing.assert_array_equal(run.final, system.apply(x0, STEPS))
+        gone = run.reason.values == REASONS.index("diverged")
+        assert gone.mean() < 0.2
+        np.testing.assert_array_equal(run.final[~gone], system.apply(x0[~gone], STEPS))
+        for k in np.flatnonzero(gone):  # who overflows stays where it did
+            np.testing.assert_array_equal(run.final[k], system.apply(x0[k], int(run.steps[k])))
 
 
 def test_the_sample_of_slow_pairs_covers_all():

@@ -234,9 +234,9 @@ def test_random_walks_spread_as_they_should(gaussian):
 
 
 @pytest.mark.slow
-def test_tails_of_a_hundred_million_normals():
-    """P(|Z| > k), k = 1 to 5, and the number beyond 6 sigma, where 0.2 are expected."""
-    streams = 250_000
+def test_tails_of_twenty_five_million_normals():
+    """P(|Z| > k), k = 1 to 5, and the number beyond 6 sigma, where 0.05 are expected."""
+    streams = 62_500
     key = random.keys(6, np.arange(streams))
     beyond, total = np.zeros(6), 0
     for call in range(100):
@@ -249,5 +249,5 @@ def test_tails_of_a_hundred_million_normals():
     for k in range(1, 6):
         expected = total * 2 * stats.norm.sf(k)
         assert abs(beyond[k - 1] - expected) < 4.5 * np.sqrt(expected), k
-    assert total == 10**8
+    assert total == 25 * 10**6
     assert stats.poisson.sf(beyond[5] - 1, total * 2 * stats.norm.sf(6)) > LEAST

@@ -118,7 +118,7 @@ def test_thresholds_do_not_change_the_kernel():
 @given(radius=st.floats(0.01, 2.0), start=st.tuples(st.floats(-1, 1), st.floats(-1, 1)))
 def test_escaped_particles_are_outside_and_were_inside(radius, start):
     run = sd.simulate(
-        sd.Map(SADDLE, sd.SAM(lr=0.05, rho=0.05)),
+        sd.Map(SADDLE, sd.GD(lr=0.05)),
         np.array(start),
         60,
         record=1,

@@ -1,6 +1,7 @@
 """SDEs derived from algorithms: drift and covariance against exact enumeration and quadrature."""
 
 import itertools
+from functools import cache
 
 import numpy as np
 import pytest
@@ -51,6 +52,12 @@ ALGORITHMS = {
 }
 
 
+@cache
+def of_waves(make):
+    """A formula that takes seconds to derive; rho is data."""
+    return SDE(WAVES, make(lr=1.0, rho=RHOS), batch_size=1)
+
+
 def slopes(errors):
     return np.diff(np.log(errors)) / np.diff(np.log(RHOS))
 
@@ -65,7 +72,7 @@ def slopes(errors):
 @pytest.mark.parametrize("name", ALGORITHMS)
 def test_one_step_moments_have_residuals_of_second_order_in_rho(name, loss):
     make, ascent = ALGORITHMS[name]
-    sde = SDE(loss, make(lr=1.0, rho=RHOS), batch_size=1)
+    sde = of_waves(make) if loss is WAVES else SDE(loss, make(lr=1.0, rho=RHOS), batch_size=1)
     drift, covariance = sde.rate(PLACE), sde.covariance(PLACE)
     off = []
     for k, rho in enumerate(RHOS):
@@ -112,7 +119,7 @@ def difference_quotient(value, w, h=1e-5):
     ],
 )
 def test_the_term_in_rho_is_the_gradient_of_the_regulariser(make, regulariser):
-    sde = SDE(WAVES, make(lr=1.0, rho=np.array([0.0, 1.0])), batch_size=1)
+    sde = of_waves(make).replace(rho=np.array([0.0, 1.0]))
     drift = sde.rate(PLACE)
     found = drift[0] - drift[1]
     np.testing.assert_allclose(found, difference_quotient(regulariser, PLACE), rtol=1e-8)
@@ -121,7 +128,7 @@ def test_the_term_in_rho_is_the_gradient_of_the_regulariser(make, regulariser):
 
 @pytest.mark.slow
 def test_dnsam_with_a_random_hessian_has_no_implicit_loss():
-    sde = SDE(WAVES, DNSAM(lr=1.0, rho=np.array([0.0, 1.0])), batch_size=1)
+    sde = of_waves(DNSAM).replace(rho=np.array([0.0, 1.0]))
     drift = sde.rate(PLACE)
     length = difference_quotient(lambda w: np.linalg.norm(WAVES.grad(w)), PLACE)
     assert np.abs(drift[0] - drift[1] - length).max() > 0.01
