@@ -5,15 +5,29 @@ from __future__ import annotations
 from difflib import get_close_matches
 
 from samdyn.experiments import (
+    agarwala_eigenvalue,
+    bartlett_drift,
     compagnoni_order,
     compagnoni_saddle,
     compagnoni_stationary,
+    dai_normalization,
+    kim_ascent,
     kim_basins,
     kim_beale,
     kim_diffusion,
     kim_escape,
     kim_phase_diagram,
     kim_transition,
+    long_edge,
+    si_convergence,
+    wen_alignment,
+    wen_flow,
+    wen_sharpness,
+    wen_toy,
+    zhou_escape,
+    zhou_example,
+    zhou_stability,
+    zhou_valley,
 )
 from samdyn.experiments.base import Claim, Experiment
 
@@ -29,6 +43,20 @@ EXPERIMENTS: dict[str, Experiment] = {
         compagnoni_order,
         compagnoni_stationary,
         compagnoni_saddle,
+        zhou_example,
+        zhou_escape,
+        zhou_stability,
+        zhou_valley,
+        wen_sharpness,
+        wen_toy,
+        wen_flow,
+        wen_alignment,
+        bartlett_drift,
+        long_edge,
+        agarwala_eigenvalue,
+        si_convergence,
+        dai_normalization,
+        kim_ascent,
     )
 }
 """Every experiment by its name."""

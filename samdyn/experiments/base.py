@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -68,8 +68,8 @@ class Experiment(NamedTuple):
         """
         return {name: finished(run) for name, run in self.compute().items()}
 
-    def save(self, runs: Runs, folder: Path) -> list[Path]:
-        """Write the results, then the figure as PDF and PNG, in a folder; return the files."""
+    def save(self, runs: Runs, folder: Path, kinds: Sequence[str] = ("pdf", "png")) -> list[Path]:
+        """Write the results in a folder, then the figure as files of some kinds; return them."""
         folder.mkdir(parents=True, exist_ok=True)
         data = self.data(folder)
         whole = data.with_suffix(".nc.tmp")  # an older result stays until this one is whole
@@ -81,7 +81,7 @@ class Experiment(NamedTuple):
         files = [data]
         with plt.rc_context(STYLE):
             figure = self.draw(runs)
-            for kind in ("pdf", "png"):
+            for kind in kinds:
                 files.append(folder / f"{self.name}.{kind}")
                 figure.savefig(files[-1])
             plt.close(figure)
