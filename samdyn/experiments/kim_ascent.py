@@ -83,6 +83,7 @@ def _drift(count: int) -> xr.Dataset:
                 _START,
                 steps + settled,
                 record=[settled, steps + settled],
+                progress=False,
             )
         )
         w = run.w.transpose("time", "coord").values
@@ -253,11 +254,11 @@ EXPERIMENT = Experiment(
         "SAM with k ascent steps of 1/k of the way each; lines are closed forms derived here, "
         "marks the algorithm itself. On (2 x^2 + 0.8 y^2)/2: (a) un-normalised, the largest "
         "stable lr falls with k, lr l (1 + rho l/k)^k = 2; (b) normalised, the 2-cycle along x is "
-        "the same for all k and attracts the more slowly the more steps, by little (marks: lr l1 "
-        "= 0.6); (c) the ascent turns the gradient to the top eigenvector like a power iteration: "
-        "one step leaves at least l2/l1 = 0.4 of the angle (grey), more steps less. (d) Along the "
-        "minima of (x y - 1)^2, lr = 0.04, the drift toward the flattest is the same for k = 1, "
-        "2, 4, up to terms of order rho^2."
+        "the same for all k and attracts the more slowly the more steps, above all at small lr "
+        "(marks: lr l1 = 0.6); (c) the ascent turns the gradient to the top eigenvector like a "
+        "power iteration: one step leaves at least l2/l1 = 0.4 of the angle (grey), more steps "
+        "less. (d) Along the minima of (x y - 1)^2, lr = 0.04, the drift toward the flattest is "
+        "the same for k = 1, 2, 4, up to terms of order rho^2."
     ),
     compute=compute,
     claims=claims,

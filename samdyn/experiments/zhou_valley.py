@@ -251,11 +251,13 @@ def _draw_admitted(rate: xr.Dataset, ax: Axes) -> None:
         for k, color in zip(range(len(_REGRESSIONS)), plot.COLORS, strict=False):
             height = place + 0.15 * (1 - k)
             ax.plot(float(values[k]), height, marker, color=color, ms=6)
+            left = values[k] > 0.1  # the line at 1 is to the right
             ax.annotate(
                 f"{float(values[k]):.2g}",
                 (float(values[k]), height),
                 va="center",
-                xytext=(6, 0),
+                ha="right" if left else "left",
+                xytext=(-6 if left else 6, 0),
                 textcoords="offset points",
                 fontsize=8,
             )

@@ -186,6 +186,7 @@ def test_no_cycle_beyond_the_edge_of_gradient_descent():
     assert np.isnan(cycle_amplitude(2.0, 1.0, 0.1))
     assert np.isnan(drift_factor(2.0, 1.5))
     assert np.isnan(cycle_multipliers([1.0, 2.0], 1.2)).all()
+    assert np.isnan(saddle_window(-1.0, 0.1)).all()
     with pytest.raises(ValueError, match="must be above 0"):
         cycle_multipliers([-2.0, -1.0], 0.1)
 
@@ -248,3 +249,31 @@ def test_closed_forms_match_labelled_arrays_by_name():
     assert float(amplitude[1, 2]) == float(cycle_amplitude(2.0, 0.2, 0.3))
     assert cycle_loss(2.0, lr, rho).dims == ("lr", "rho")
     assert saddle_window(2.0, lr)[0].dims == ("lr",)
+
+
+def test_flat_and_double_directions_are_on_the_unit_circle():
+    flat, double, along = cycle_multipliers([0.0, 2.0, 2.0], 0.4, ascent_steps=2)
+    assert (flat, abs(double)) == pytest.approx((1.0, 1.0), rel=1e-14)
+    assert abs(along) < 1
+
+
+def test_a_run_that_diverged_has_no_edge_from_there_on():
+    edge = edge_of_stability(sd.SAM(lr=0.1, rho=0.5), grad_norm=[1.0, np.nan, np.inf])
+    assert edge == pytest.approx([5.403124237, np.nan, 20.0], nan_ok=True)
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "said"),
+    [
+        (lambda: cycle_amplitude(2.0, -0.1, 0.1), ValueError, "lr must be at least 0, got -0.1"),
+        (lambda: cycle_loss(2.0, 0.1, [0.1, -2.0]), ValueError, "rho must be at least 0, got -2"),
+        (lambda: drift_factor(2.0, "fast"), TypeError, "lr must be a number"),
+        (lambda: usam_edge(0.1, xr.DataArray([0.1, -1.0])), ValueError, "rho must be at least 0"),
+        (lambda: ascent_contraction(0.5, -3.0), ValueError, "reach must be at least 0"),
+        (lambda: cycle_multipliers(2.0, 0.1), ValueError, "eigenvalues must have shape"),
+        (lambda: cycle_multipliers([1.0, 2.0], 0.1, along=2), ValueError, "along be a place"),
+    ],
+)
+def test_what_closed_forms_do_not_take_is_refused(call, error, said):
+    with pytest.raises(error, match=said):
+        call()

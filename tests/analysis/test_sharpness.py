@@ -160,7 +160,7 @@ def test_three_notions_differ_on_the_crossed_toy(x):
     # beside the minimiser, along the flatter direction, the gradient points along it
     e = 1e-9
     beside = sharpness(CROSSED, [*x, 0.0, e], "ascent", rho=rho)
-    assert float(beside) == pytest.approx(f2 * ((e + rho) ** 2 - e**2), rel=1e-7)
+    assert float(beside) == pytest.approx(f2 * ((e + rho) ** 2 - e**2), rel=1e-8)
     limits = [float(limiting_sharpness(CROSSED, p, kind)) for kind in KINDS]
     np.testing.assert_allclose(limits, [max(f1, f2), min(f1, f2), (f1 + f2) / 4], rtol=1e-14)
 
@@ -388,7 +388,34 @@ def test_limits_know_the_rank():
     assert float(limiting_sharpness(Loss("x**4"), [0.0])) == 0.0
 
 
+def test_where_the_loss_ends():
+    log = Loss("log(x) + y**2")
+    found = [sharpness(log, [0.05, 0.0], kind, rho=0.1, boxes=0) for kind in KINDS]
+    assert float(found[0]) == pytest.approx(np.log(3.0), rel=1e-6)  # it looks where log(x) is
+    assert float(found[1]) == pytest.approx(np.log(3.0), rel=1e-12)
+    assert np.isnan([found[2].value, found[2].low, found[2].high]).all()
+    downhill = sharpness(Loss("-log(x)"), 0.05, "ascent", rho=0.1)
+    assert np.isnan([downhill.value, downhill.low, downhill.high]).all()
+    cone = Loss("sqrt(x**2 + y**2)")  # has no gradient at its tip
+    tip = [float(sharpness(cone, [0.0, 0.0], kind, rho=0.3, boxes=0)) for kind in KINDS]
+    assert tip == pytest.approx([0.3, np.nan, 0.3], nan_ok=True)
+    for kind in KINDS:
+        with pytest.raises(ValueError, match=r"p must be where the loss has a value.*at \[-1"):
+            sharpness(log, [[1.0, 1.0], [-1.0, 0.0]], kind, rho=0.1)
+
+
+def test_a_number_is_a_point_of_one_variable():
+    assert float(sharpness(cosine(), 0.3, rho=1.0)) == float(sharpness(cosine(), [0.3], rho=1.0))
+    assert float(limiting_sharpness(cosine(), 0.0)) == 0.5
+
+
 def test_bad_input_is_refused():
+    with pytest.raises(ValueError, match="rho must lie between 1e-100 and 1e"):
+        sharpness(FACTORS, [1, 1], rho=[0.1, 1e-160])
+    with pytest.raises(TypeError, match="p must be an array of real numbers, got 'here'"):
+        sharpness(FACTORS, "here", rho=0.1)
+    with pytest.raises(ValueError, match=r"p must have shape.*got shape \(0, 2\)"):
+        sharpness(FACTORS, np.zeros((0, 2)), rho=0.1)
     with pytest.raises(ValueError, match="kind must be 'worst', 'ascent' or 'average', got 'max'"):
         sharpness(FACTORS, [1, 1], "max", rho=0.1)
     with pytest.raises(ValueError, match="rho must be above 0, got 0"):

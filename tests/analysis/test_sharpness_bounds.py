@@ -1,5 +1,6 @@
 """Intervals and the bounds built on them: they must hold, whatever they are asked."""
 
+from fractions import Fraction
 from functools import lru_cache
 
 import mpmath
@@ -9,9 +10,16 @@ import sympy
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from samdyn.analysis.sharpness.certificate import upper_bound
+from samdyn.analysis.sharpness.certificate import (
+    _Boxes,
+    _expanded,
+    _expansion_bound,
+    upper_bound,
+)
+from samdyn.analysis.sharpness.finite import sharpness
 from samdyn.analysis.sharpness.intervals import SMOOTH, Interval, enclosed
 from samdyn.analysis.sharpness.landscape import Landscape, Long, whole
+from samdyn.analysis.sharpness.maxima import inside
 from samdyn.losses.loss import Loss
 
 FORMULAS = [
@@ -138,3 +146,118 @@ def test_bounds_of_quadratics_are_sharp_and_never_below_the_maximum():
             high = upper_bound(land, told, float(land.value(told)[0]), 0.0, boxes).high
             assert exact * (1 - 1e-14) <= high
         assert high <= exact * (1 + 1e-3)
+
+
+def test_arithmetic_is_rounded_outwards():
+    # exact sums, products and quotients of floats, as fractions
+    rng = np.random.default_rng(1)
+    for a, b in rng.uniform(-3, 3, (40, 2)):
+        x, y = (Interval(np.array([v]), np.array([v])) for v in (a, b))
+        for out, exact in (
+            (x + y, Fraction(a) + Fraction(b)),
+            (x - y, Fraction(a) - Fraction(b)),
+            (x * y, Fraction(a) * Fraction(b)),
+            (x / y, Fraction(a) / Fraction(b)),
+        ):
+            assert Fraction(out.low[0]) <= exact <= Fraction(out.high[0])
+
+
+@pytest.mark.parametrize("word", ["sqrt", "exp", "log", "sin", "cos", "tanh", "sinh", "cosh"])
+def test_functions_are_rounded_outwards(word):
+    program = Loss(f"{word}(x)").program(0)
+    for x in np.random.default_rng(2).uniform(0.1, 20.0, 40):
+        (out,) = enclosed(program, [Interval(np.array([x]), np.array([x]))], (1,))
+        with mpmath.workdps(40):
+            exact = getattr(mpmath, word)(mpmath.mpf(x))
+            assert mpmath.mpf(float(out.low[0])) <= exact <= mpmath.mpf(float(out.high[0]))
+
+
+@pytest.mark.parametrize("formula", ["1/x", "sqrt(x)", "log(x)", "tan(2*x)", "asin(3*x)"])
+def test_poles_and_ends_of_domains_are_seen(formula):
+    for low, high in ((-1.0, 1.0), (-1.0, 0.0)):
+        box = [Interval(np.array([low]), np.array([high]))]
+        (out,) = enclosed(Loss(formula).program(0), box, (1,))
+        assert np.isnan(out.low[0])
+        assert np.isnan(out.high[0])
+
+
+def test_values_and_slopes_at_points_are_enclosed_where_digits_cancel():
+    basis = np.array([[0.6, -0.8], [0.8, 0.6]])
+    land = Landscape(whole(Loss("(x*y - 1)**2")), np.array([2.0, 0.5]), 1e-6, basis)
+    u = np.random.default_rng(3).uniform(-0.7, 0.7, (20, 2))
+    (low, high), (slope, error) = land.value_within(u), land.gradient_within(u)
+    with mpmath.workdps(60):
+        rho, turn = mpmath.mpf(1e-6), mpmath.matrix(basis.tolist())
+        for k, one in enumerate(u):
+            v = turn * mpmath.matrix(one.tolist())
+            x, y = 2 + rho * v[0], mpmath.mpf(0.5) + rho * v[1]
+            rest = x * y - 1
+            assert mpmath.mpf(low[k]) <= (rest / rho) ** 2 <= mpmath.mpf(high[k])
+            g = turn.T * (mpmath.matrix([2 * rest * y, 2 * rest * x]) / rho)
+            off = mpmath.norm(g - mpmath.matrix(slope[k].tolist()))
+            assert 0 < off <= mpmath.mpf(error[k])
+    assert np.all(high - low < 1e-6)
+
+
+FORMS = ["sin(4*x + y)", "cos(3*x)*y + 3*x", "2*x - y - sin(5*y)", "exp(x - 2*y) + cos(6*x*y)"]
+
+
+def expansions(formula, seed, dx=0.0):
+    """Bounds over random boxes about points that lie anywhere, and what is reached in them."""
+    rng = np.random.default_rng(seed)
+    land = Landscape(whole(Loss(formula, "x y")), np.zeros(2), 1.0, np.eye(2))
+    n = 150
+    boxes = _Boxes(
+        rng.uniform(-0.9, 0.9, (n, 2)), rng.uniform(0.01, 0.35, (n, 2)), np.full(n, np.inf)
+    )
+    c = inside(boxes.middle + rng.normal(0.0, 0.4, (n, 2)))
+    about = _expanded(land, c)
+    wrong = rng.standard_normal((n, 2))
+    wrong *= dx / np.linalg.norm(wrong, axis=1, keepdims=True)
+    about = about._replace(slope=about.slope + wrong, error=about.error + dx)
+    bound = _expansion_bound(land, boxes, about)
+    part = np.stack(np.meshgrid(*[np.linspace(-1, 1, 41)] * 2), -1).reshape(-1, 1, 2)
+    u = boxes.middle + part * boxes.half
+    values = land.value(u.reshape(-1, 2)).reshape(u.shape[:2])
+    reached = np.max(np.where(np.sum(u * u, axis=2) <= 1, values, -np.inf), axis=0)
+    return bound, reached
+
+
+@pytest.mark.parametrize("formula", FORMS)
+@pytest.mark.parametrize("dx", [0.0, 0.3])
+def test_expansions_bound_a_box_from_wherever_they_are_made(formula, dx):
+    # the centre may be outside the box, and its slope be known to dx only
+    for seed in range(6):
+        bound, reached = expansions(formula, seed, dx)
+        assert np.all(reached <= bound + 1e-13)
+    if not dx:
+        assert np.min(bound - reached) < 0.05  # nor is it far above
+
+
+def test_nothing_is_said_of_boxes_where_the_loss_is_not_known():
+    land = Landscape(whole(Loss("sqrt(x) + y**2")), np.array([0.5, 0.0]), 1.0, np.eye(2))
+    boxes = _Boxes(np.array([[-0.5, 0.0]]), np.array([[0.2, 0.2]]), np.array([np.inf]))
+    about = _expanded(land, np.array([[0.1, 0.0]]))
+    assert _expansion_bound(land, boxes, about)[0] == np.inf
+
+
+def test_a_wide_gap_is_no_excuse_for_a_bound_below_the_maximum():
+    loss = Loss("x**2 + y**2/2 + x*y/3")
+    true = float(sharpness(loss, [0.2, 0.1], rho=1.0))
+    land = Landscape(whole(loss), np.array([0.2, 0.1]), 1.0, np.eye(2))
+    low = 0.9 * true
+    found = upper_bound(land, np.array([[0.5, 0.5]]), low, 0.3 * true, 4000)
+    assert true <= found.high <= low + 0.3 * true
+
+
+@pytest.mark.parametrize("word", ["cosh", "cos", "sin", "tan", "tanh", "x**2", "sinh"])
+def test_functions_of_wide_intervals_reach_as_far_as_the_function(word):
+    formula = word if "x" in word else f"{word}(x)"
+    loss = Loss(formula)
+    for low, high in ((-1.4, -0.3), (-1.2, 0.7), (0.2, 1.1), (-1.0, 1.5), (2.5, 7.0)):
+        if word == "tan" and high > np.pi / 2:
+            continue
+        (out,) = enclosed(loss.program(0), [Interval(np.array([low]), np.array([high]))], (1,))
+        values = loss.value(np.linspace(low, high, 2001)[:, None])
+        assert out.low[0] <= np.min(values) <= out.low[0] + 1e-5 * (1 + abs(out.low[0]))
+        assert out.high[0] >= np.max(values) >= out.high[0] - 1e-5 * (1 + abs(out.high[0]))

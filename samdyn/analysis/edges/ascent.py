@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from samdyn.analysis.edges.domain import check_not_negative
 from samdyn.numbers import checked_whole
 
 
@@ -35,13 +36,14 @@ def ascent_contraction(
     -------
     ndarray
         The tangent after the ascent over that before it. However large rho is, one normalised step
-        leaves l_i/l_1 of it, and k steps prod_{j<k} (j + l_i/l_1)/(j + 1).
+        leaves at least l_i/l_1 of it, and k steps prod_{j<k} (j + l_i/l_1)/(j + 1).
 
     Examples
     --------
     >>> [float(ascent_contraction(0.5, 3.0, k).round(4)) for k in (1, 2, 4, None)]
     [0.625, 0.5688, 0.5354, 0.5]
     """
+    check_not_negative(reach=reach)
     ratio, reach = np.asarray(ratio, float), np.asarray(reach, float)
     if ascent_steps is None:
         return (1.0 + reach) ** (ratio - 1.0) if normalize else np.exp(reach * (ratio - 1.0))
@@ -49,4 +51,4 @@ def ascent_contraction(
     if not normalize:
         return ((1.0 + reach * ratio / k) / (1.0 + reach / k)) ** k
     factors = [(k + (j + ratio) * reach) / (k + (j + 1.0) * reach) for j in range(k)]
-    return np.prod(np.broadcast_arrays(*factors), axis=0)
+    return np.prod(factors, axis=0)

@@ -3,7 +3,8 @@
 Normalised SAM does not converge to a minimum but jumps between the two sides of it along the
 eigenvector of the largest eigenvalue (Bartlett, Long and Bousquet, arXiv 2210.01513). The
 functions are exact on a quadratic with full batches; they take arrays (DataArrays are matched by
-name), and give NaN where lr times the eigenvalue is 2 or more and there is no cycle.
+name, but by `cycle_multipliers`, which takes plain arrays), and give NaN where lr times the
+eigenvalue is 2 or more and there is no cycle.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from samdyn.analysis.edges.domain import check_not_negative
 from samdyn.numbers import checked_whole
 
 
@@ -36,6 +38,7 @@ def cycle_amplitude(eigenvalue: Any, lr: Any, rho: Any, momentum: Any = 0.0) -> 
     >>> cycle_amplitude([1.0, 2.0, 4.0], lr=0.5, rho=0.1).round(6)
     array([0.033333, 0.1     ,      nan])
     """
+    check_not_negative(lr=lr, rho=rho)
     return xr.apply_ufunc(_amplitude, eigenvalue, lr, rho, momentum)
 
 
@@ -51,8 +54,9 @@ def cycle_multipliers(eigenvalues: Any, lr: Any, ascent_steps: int = 1, along: i
     Across the cycle along v_1, with k ascent steps and a = lr l_1/(2 - lr l_1), they are
     m_i = 1 - lr l_i prod_{j<k} (1 + (l_i/l_1)/(k a + j)); for k = 1 that is
     1 - lr l_i - (2 - lr l_1)(l_i/l_1)^2. Along v_1 it is 1 - lr l_1. They do not depend on rho.
-    For l_1 the largest and no l_i below 0 all of them are inside the unit circle while
-    lr l_1 < 2, for every k; the cycles along other eigenvectors are unstable. Derived here.
+    While lr l_1 < 2 all are inside the unit circle, for every k, if l_1 is the largest and simple
+    and the others are above 0 (where l_i is 0, along a manifold of minima, m_i is 1); the cycles
+    along other eigenvectors are unstable. Derived here.
 
     Parameters
     ----------
@@ -74,7 +78,8 @@ def cycle_multipliers(eigenvalues: Any, lr: Any, ascent_steps: int = 1, along: i
     Raises
     ------
     ValueError
-        If the eigenvalue along the cycle is not above 0.
+        If the eigenvalue along the cycle is not above 0, the eigenvalues have no last dimension,
+        or ``along`` is none of them.
 
     Examples
     --------
@@ -84,7 +89,14 @@ def cycle_multipliers(eigenvalues: Any, lr: Any, ascent_steps: int = 1, along: i
     array([ 0.5, -6. ])
     """
     steps = checked_whole("ascent_steps", ascent_steps, 1)
+    check_not_negative(lr=lr)
     eigenvalues = np.asarray(eigenvalues, float)
+    d = eigenvalues.shape[-1] if eigenvalues.ndim else 0
+    if not -d <= along < d:
+        raise ValueError(
+            f"eigenvalues must have shape (…, d), and along be a place among the d; got shape "
+            f"{eigenvalues.shape} and {along}"
+        )
     own = eigenvalues[..., along, None]
     if not np.all(own > 0):
         raise ValueError(f"the eigenvalue along the cycle must be above 0, got {np.min(own):g}")
@@ -134,6 +146,7 @@ def drift_factor(eigenvalue: Any, lr: Any) -> Any:
         strength = np.asarray(eigenvalue, float) * np.asarray(lr, float)
         return _where(strength < 2, 1.0, 1.0 - 0.5 * strength) ** 2
 
+    check_not_negative(lr=lr)
     return xr.apply_ufunc(factor, eigenvalue, lr)
 
 
@@ -142,7 +155,7 @@ def saddle_window(eigenvalue: Any, lr: Any) -> tuple[Any, Any]:
 
     The cycle along the positive eigenvalue l is stable for lr l^2/(2 - lr l) < m < 2 l/(2 - lr l):
     the saddle of eigenvalues l and -m then attracts SAM for any rho > 0. Derived here, from
-    `cycle_multipliers`.
+    `cycle_multipliers`. NaN where there is no cycle, or l is not above 0.
 
     Returns
     -------
@@ -155,14 +168,15 @@ def saddle_window(eigenvalue: Any, lr: Any) -> tuple[Any, Any]:
     >>> float(low), float(high)
     (2.0, 4.0)
     """
+    check_not_negative(lr=lr)
     return xr.apply_ufunc(_window, eigenvalue, lr, output_core_dims=[[], []])
 
 
 def _window(eigenvalue: Any, lr: Any) -> tuple[np.ndarray, np.ndarray]:
     eigenvalue, lr = np.asarray(eigenvalue, float), np.asarray(lr, float)
     left = 2.0 - lr * eigenvalue
-    low = _where(left > 0, lr * eigenvalue**2, left)
-    return low, _where(left > 0, 2.0 * eigenvalue, left)
+    exists = (left > 0) & (eigenvalue > 0)
+    return _where(exists, lr * eigenvalue**2, left), _where(exists, 2.0 * eigenvalue, left)
 
 
 def _where(exists: Any, above: Any, below: Any) -> Any:

@@ -8,7 +8,8 @@ import numpy as np
 import xarray as xr
 
 from samdyn.algorithms import DNSAM, GD, SAM, Algorithm
-from samdyn.numbers import checked_number, checked_whole
+from samdyn.analysis.edges.domain import check_not_negative
+from samdyn.numbers import checked_whole
 
 _NEWTON_STEPS = 100
 
@@ -31,8 +32,8 @@ def edge_of_stability(algorithm: Algorithm, grad_norm: Any = None) -> Any:
     algorithm : GD or SAM
         Its numbers may be arrays, as in a sweep.
     grad_norm : float or array, optional
-        |g|, the length of the gradient that the ascent follows, at least 0. Of normalised SAM
-        only, and needed there.
+        |g|, the length of the gradient that the ascent follows, at least 0; NaN, of a run that
+        diverged, gives NaN. Of normalised SAM only, and needed there.
 
     Returns
     -------
@@ -72,7 +73,9 @@ def edge_of_stability(algorithm: Algorithm, grad_norm: Any = None) -> Any:
         raise ValueError(f"grad_norm must be None: the edge of {algorithm!r} does not depend on it")
     numbers = {name: _named(name, value) for name, value in algorithm.numbers.items()}
     if grad_norm is not None:
-        grad_norm = checked_number("grad_norm", grad_norm, minimum=0.0)
+        check_not_negative(grad_norm=grad_norm)
+        if isinstance(grad_norm, list | tuple):
+            grad_norm = np.asarray(grad_norm, float)
         labelled = isinstance(grad_norm, xr.DataArray)
         if np.ndim(grad_norm) and not labelled and any(np.ndim(x) for x in numbers.values()):
             raise ValueError(
@@ -82,7 +85,8 @@ def edge_of_stability(algorithm: Algorithm, grad_norm: Any = None) -> Any:
     lr, decay = numbers["lr"], numbers.get("weight_decay", 0.0)
     level = _level(numbers.get("momentum", 0.0), algorithm.nesterov)
     if not isinstance(algorithm, SAM):
-        return _plain(_above(level / lr - decay))
+        with np.errstate(divide="ignore"):
+            return _plain(_above(np.divide(level, lr) - decay))
     # what is decayed in the ascent too is a larger curvature; else it only uses up the step
     within = decay if algorithm.decay_in_ascent else 0.0
     level = level - lr * (decay - within)
@@ -115,6 +119,7 @@ def usam_edge(lr: Any, rho: Any, ascent_steps: int = 1, *, level: Any = 2.0) -> 
     4.465373
     """
     steps = checked_whole("ascent_steps", ascent_steps, 1)
+    check_not_negative(lr=lr, rho=rho)
     return xr.apply_ufunc(_usam_edge, lr, rho, level, steps)
 
 
@@ -153,6 +158,7 @@ def sam_edge(lr: Any, rho: Any, grad_norm: Any, *, level: Any = 2.0) -> Any:
     >>> sam_edge(0.1, 0.5, [0.0, 1.0, 1e3]).round(6)
     array([ 0.      ,  5.403124, 19.803903])
     """
+    check_not_negative(lr=lr, rho=rho, grad_norm=grad_norm)
     return xr.apply_ufunc(_sam_edge, lr, rho, grad_norm, level)
 
 

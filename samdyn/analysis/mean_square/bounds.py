@@ -24,7 +24,9 @@ def largest_lr(frobenius: Any, rho: Any, gamma: Any, batch_size: Any) -> Any:
     >>> float(largest_lr(2.0, 0.0, 0.25, 1.0))
     1.0
     """
-    frobenius, rho, gamma, batch_size = _checked(frobenius, rho, gamma, batch_size)
+    frobenius, rho, gamma, batch_size = _checked(
+        frobenius=frobenius, rho=rho, gamma=gamma, batch_size=batch_size
+    )
     with np.errstate(divide="ignore"):
         return np.sqrt(batch_size / (gamma * _steepened(frobenius, rho, gamma, batch_size)))
 
@@ -38,10 +40,10 @@ def largest_frobenius(lr: Any, rho: Any, gamma: Any, batch_size: Any) -> Any:
     2.0
     """
     check_positive(lr=lr)
-    lr, rho, gamma, batch_size = _checked(lr, rho, gamma, batch_size)
+    lr, rho, gamma, batch_size = _checked(lr=lr, rho=rho, gamma=gamma, batch_size=batch_size)
     with np.errstate(divide="ignore", invalid="ignore"):
         plain = batch_size / (lr**2 * gamma)
-        square = 2.0 * plain / (1.0 + np.sqrt(1.0 + 4.0 * rho**2 / lr**2))
+        square = 2.0 * plain / (1.0 + np.hypot(1.0, 2.0 * rho / lr))
     return np.sqrt(square)
 
 
@@ -56,7 +58,9 @@ def largest_rho(lr: Any, frobenius: Any, gamma: Any, batch_size: Any) -> Any:
     (1.7320508075688772, nan)
     """
     check_positive(lr=lr)
-    frobenius, lr, gamma, batch_size = _checked(frobenius, lr, gamma, batch_size)
+    lr, frobenius, gamma, batch_size = _checked(
+        lr=lr, frobenius=frobenius, gamma=gamma, batch_size=batch_size
+    )
     with np.errstate(divide="ignore", invalid="ignore"):
         share = gamma * frobenius**2 / batch_size
         return np.where(share == 0.0, np.inf, np.sqrt((1.0 / (lr**2 * share) - 1.0) / share))
@@ -75,8 +79,9 @@ def escape_factor(lr: Any, rho: Any, frobenius: Any, gamma: Any, batch_size: Any
     >>> float(escape_factor(2.0, 1.0, 2.0, 0.25, 1.0))
     8.0
     """
-    lr = np.asarray(checked_number("lr", lr, minimum=0.0), float)
-    frobenius, rho, gamma, batch_size = _checked(frobenius, rho, gamma, batch_size)
+    lr, rho, frobenius, gamma, batch_size = _checked(
+        lr=lr, rho=rho, frobenius=frobenius, gamma=gamma, batch_size=batch_size
+    )
     return lr**2 * gamma * _steepened(frobenius, rho, gamma, batch_size) / batch_size
 
 
@@ -85,13 +90,10 @@ def _steepened(frobenius: Any, rho: Any, gamma: Any, batch_size: Any) -> Any:
     return square * (1.0 + rho**2 * gamma * square / batch_size)
 
 
-def _checked(first: Any, second: Any, gamma: Any, batch_size: Any) -> tuple[np.ndarray, ...]:
-    """Arrays, none of whose values is negative."""
-    check_positive(batch_size=batch_size)
-    named = {"frobenius": first, "rho or lr": second, "gamma": gamma}
-    for name, value in named.items():
-        checked_number(name, value, minimum=0.0)
-    first, second, gamma, batch_size = (
-        np.asarray(value, float) for value in (first, second, gamma, batch_size)
+def _checked(**numbers: Any) -> tuple[np.ndarray, ...]:
+    """Arrays, none of whose values is negative, nor the batch size 0."""
+    check_positive(batch_size=numbers["batch_size"])
+    return tuple(
+        np.asarray(checked_number(name, value, minimum=0.0), float)
+        for name, value in numbers.items()
     )
-    return first, second, gamma, batch_size

@@ -9,7 +9,7 @@ import numpy as np
 
 from samdyn.analysis.mean_square.samples import fitted, whitened
 from samdyn.losses.loss import Loss
-from samdyn.numbers import check_positive
+from samdyn.numbers import check_positive, checked_number
 
 
 @dataclass(frozen=True)
@@ -56,6 +56,7 @@ class Convergence:
 
     def admits(self, lr: Any, rho: Any, batch_size: Any) -> Any:
         """Whether the theorem speaks of these numbers."""
+        checked_number("rho", rho, minimum=0.0)
         within = np.asarray(lr, float) <= self.largest_lr(batch_size)
         return within & (np.asarray(rho, float) <= self.largest_rho(lr, batch_size))
 

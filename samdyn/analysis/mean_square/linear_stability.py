@@ -139,7 +139,7 @@ def _independent(system: Map) -> float:
     """How many independent samples have a minibatch's noise."""
     if system.batch_size is None:
         return np.inf
-    n, size = len(system.loss.sample.table), float(system.batch_size)  # type: ignore[union-attr]
+    n, size = len(system.loss.samples), float(system.batch_size)
     if system.sampling == "replacement":
         return size
     return np.inf if size >= n else size * (n - 1.0) / (n - size)

@@ -147,7 +147,7 @@ def gradient_noise(loss: Loss, points: Any) -> xr.Dataset:
         )
     away = gradients - gradients.mean(axis=-2, keepdims=True)
     covariance = np.einsum("...ni,...nj->...ij", away, away) / away.shape[-2]
-    newton = _gauss_newton(values, gradients, samples.hessian(points))
+    newton = _gauss_newton(values, gradients, samples.hessian(points), points)
     mean = np.mean(values, axis=-1)
     common = np.einsum("...ij,...ij->...", covariance, newton)
     noise, curvature = (np.sqrt(np.sum(x**2, axis=(-2, -1))) for x in (covariance, newton))
@@ -169,9 +169,12 @@ def gradient_noise(loss: Loss, points: Any) -> xr.Dataset:
     )
 
 
-def _gauss_newton(values: np.ndarray, gradients: np.ndarray, hessians: np.ndarray) -> np.ndarray:
+def _gauss_newton(
+    values: np.ndarray, gradients: np.ndarray, hessians: np.ndarray, points: np.ndarray
+) -> np.ndarray:
     """E grad r grad r^T, of l = r^2/2: grad l grad l^T/(2 l), and the Hessian where l is 0."""
-    fits = values <= _EXACT_FIT
+    size = np.max(np.abs(hessians), axis=(-3, -2, -1)) * (1.0 + np.sum(points**2, axis=-1))
+    fits = values <= _EXACT_FIT * size[..., None]
     twice = np.where(fits, 1.0, 2.0 * values)[..., None, None]
     outer = gradients[..., :, None] * gradients[..., None, :] / twice
     return np.mean(np.where(fits[..., None, None], hessians, outer), axis=-3)

@@ -14,6 +14,7 @@ from samdyn.systems.base import System
 _NODES = np.array([0.35, 1.0, 0.65, 0.85, 1.3])
 """Where a polynomial in the number is fitted and tested, in units of the number."""
 _NEUTRAL = 1e-9
+_FIXED = 1e-6
 _POLYNOMIAL = 1e-11
 
 
@@ -30,6 +31,7 @@ class SecondMoments:
     system : System
         A map, each of its numbers being one value.
     point : array_like
+        A fixed point of the mean step.
     name : str
         The number that changes.
     unit : float
@@ -43,6 +45,7 @@ class SecondMoments:
         self.z: np.ndarray = moments(usual, point, 0)["mean"].values[0]
         seen = [self._draws(value) for value in unit * _NODES[:3]]
         self.weights = seen[0].weights
+        _check_fixed(seen[1], self.z)
         self.basis = _moving(np.stack([one.jacobians for one in seen]))
         self.polynomial = _fitted([one.jacobians for one in seen])
         if self.polynomial is None:
@@ -66,6 +69,16 @@ class SecondMoments:
 
     def _draws(self, value: float) -> Draws:
         return draws_at(self.system.replace(**{self.name: value}), self.z)
+
+
+def _check_fixed(draws: Draws, z: np.ndarray) -> None:
+    """Refuse a point from which the mean step leads away."""
+    moved = float(np.linalg.norm(draws.weights @ draws.offsets))
+    steep = float(np.max(np.abs(draws.jacobians - np.eye(z.size)), initial=0.0))
+    if moved > _FIXED * steep * (1.0 + float(np.linalg.norm(z))):
+        raise ValueError(
+            f"point must be a fixed point of the mean step, which moves {z.tolist()} by {moved:.3g}"
+        )
 
 
 def _fitted(seen: list[np.ndarray]) -> np.ndarray | None:

@@ -113,7 +113,8 @@ def mean_square_thresholds(
     point : array_like, shape (d,) or (rows,)
         A fixed point of the mean dynamics; it stays where it is as the number changes.
     name : str
-        One of ``system.numbers``, or momentum. Of batch_size all whole numbers are tried.
+        One of ``system.numbers``, or momentum. Of batch_size, the growth being taken to fall with
+        it, the one crossing between the ends is found by bisection.
     between : (low, high), optional
         Default: 1e-4 to 1e4 times the current value; 0 to 1 for momentum; 1 to the number of
         samples for batch_size.
@@ -129,8 +130,8 @@ def mean_square_thresholds(
         If the system is none or continuous (of an SDE the drift decides: take
         `samdyn.stability_threshold` of its flow).
     ValueError
-        If a number is an array, the step is not smooth at the point (normalised SAM), or there are
-        too many batches.
+        If a number is an array, the point is not fixed on average, the step is not smooth there
+        (normalised SAM), or there are too many batches.
 
     References
     ----------
@@ -192,7 +193,8 @@ def _threshold(about: SecondMoments, low: float, high: float, grows: bool) -> Me
         return float(about.growth(np.array([value]))[0]) - 1.0
 
     value = float(brentq(excess, low, high, xtol=1e-300, rtol=1e-14))
-    near = value * (1.0 - _ROOM), value * (1.0 + _ROOM)
+    room = _ROOM * max(abs(value), high - low)  # the number may be 0 there, or below
+    near = value - room, value + room
     return MeanSquareThreshold(about.name, value, _said(grows), _said(not grows), near)
 
 
@@ -203,7 +205,7 @@ def _confirmed(about: SecondMoments, found: MeanSquareThreshold) -> bool:
 
 
 def _whole(system: System, point: Any, low: int, high: int) -> list[MeanSquareThreshold]:
-    """Thresholds in the batch size, whose growth falls from each whole number to the next."""
+    """The threshold in the batch size, if growth is on different sides of 1 at the ends."""
 
     def grows(size: int) -> bool:
         about = SecondMoments(system.replace(batch_size=size), point, "lr", lr)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 _POINTS = 401
 _FINER, _ZOOMS = 41, 4
 _ROUNDING = 1e-11
+_NARROWEST = 1e-6
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,8 @@ def valley(loss: Loss, b: Number, minimum: float = 0.0) -> Valley:
     TypeError
         If the loss is none.
     ValueError
-        If it has several variables, or ``minimum`` is no minimum of it.
+        If it has several variables, ``minimum`` is no minimum of it, or b is not positive, or
+        below 1e-6 of ``minimum``.
 
     References
     ----------
@@ -128,25 +130,39 @@ def valley(loss: Loss, b: Number, minimum: float = 0.0) -> Valley:
             f"minimum must be a minimum of the loss with L'' > 0; at {minimum:g} L' is "
             f"{np.max(np.abs(at_rest)):.3g} and L'' {np.min(curvature):.3g}"
         )
+    if np.any(width < _NARROWEST * abs(minimum)):
+        raise ValueError(
+            f"b must be at least {_NARROWEST:g} of abs(minimum), {abs(minimum):g}, for rounding to "
+            f"leave a valley there; got {float(width.min()):g}"
+        )
+
+    def steepness(z: np.ndarray) -> np.ndarray:
+        """L'(z)/z, z being what rounding leaves of it beside the minimum."""
+        z = (minimum + z) - minimum
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.asarray((derivative(1, z) - at_rest) / z)
+
     part = _parts(_POINTS, width.ndim)
     holds = np.ones(width.shape, bool)
     for side in (-2.0, 2.0):
         z = side * width.values * part
-        slope, bend = derivative(1, z), derivative(2, z)
-        steep = slope / z
+        steep = steepness(z)
+        room = curvature * (_ROUNDING + 1e-15 * abs(minimum) / np.abs(z))
         holds &= np.all(steep > 0, axis=0)
-        holds &= np.all(np.diff(steep, axis=0) <= _ROUNDING * curvature, axis=0)
-        holds &= np.all((z * bend - slope) / z <= _ROUNDING * curvature, axis=0)
+        holds &= np.all(np.diff(steep, axis=0) <= room[:-1], axis=0)
+        holds &= np.all(derivative(2, z) - steep <= room, axis=0)
 
-    def steepness(z: np.ndarray) -> np.ndarray:
+    def height(z: np.ndarray) -> np.ndarray:
         return -np.abs(derivative(1, z))
 
     def ratio(z: np.ndarray) -> np.ndarray:
         with np.errstate(divide="ignore", invalid="ignore"):
-            return np.abs(derivative(1, 2.0 * z) / derivative(1, z))
+            found = np.abs(2.0 * steepness(2.0 * z) / steepness(z))
+        # nearer to the minimum rounding would win; 2 is the limit there
+        return np.where(np.abs(z) < _NARROWEST * abs(minimum), 2.0, found)
 
-    steepest = -_smallest(steepness, 2.0 * width.values)
-    slope_ratio = np.minimum(2.0, _smallest(ratio, width.values))  # 2 is the limit at 0
+    steepest = -_smallest(height, 2.0 * width.values)
+    slope_ratio = np.minimum(2.0, _smallest(ratio, width.values))
     return Valley(
         minimum=minimum,
         b=width,

@@ -36,6 +36,8 @@ def average_rise(formula: Formula, p: np.ndarray, rho: float, tol: float, seed: 
         return _pizzetti(laplacians, formula, p, rho)
     land = Landscape(formula, p, rho, np.eye(len(p)))
     mean = _quadrature(land, tol) if len(p) <= _SMALL else _sampled(land, seed)
+    if mean.value == -np.inf:  # somewhere on the sphere the loss has no value
+        return Mean(np.nan, np.nan, np.nan)
     return Mean(*(x * rho * rho for x in mean))
 
 

@@ -19,6 +19,9 @@ from samdyn.numbers import Number, check_positive, check_single, checked_number,
 KINDS = ("worst", "ascent", "average")
 """The notions of Wen, Ma and Li."""
 
+_LARGEST = 1e100
+"""Of radii, and of their inverses."""
+
 
 @dataclass(frozen=True, eq=False)
 class Sharpness:
@@ -106,7 +109,8 @@ def sharpness(
           matrix decompositions round is allowed for, not proved. If the boxes do not suffice, a
           warning says so and the gap is what it is: the value may then be too low by as much.
           That is to be expected where the maximum is not isolated (a round valley) or in more
-          than 5 or 6 variables at large rho. No proof is given of a loss with kinks.
+          than 5 or 6 variables at large rho. No proof is given of a loss with kinks,
+          or with erf.
         - ascent: what rounding leaves open, to first order. Infinite where the gradient is 0,
           or cannot be told from it when p is known to rounding only; close to a minimiser the
           direction is that of a small difference, and the bounds widen.
@@ -114,12 +118,16 @@ def sharpness(
           by intervals). Else, up to 6 variables, product rules of growing order, which differ
           by this (an estimate); beyond 6, a sampled mean and 4 of its standard errors.
 
+        Where the loss ends on the way (log(x) at 0), the worst direction does not look beyond, and
+        the other two are NaN; so is "ascent" where the loss has no gradient.
+
     Raises
     ------
     TypeError
         If ``per_sample`` is asked for a loss without data.
     ValueError
-        If a number is not positive, shapes do not fit or the kind is unknown.
+        If a number is not positive, shapes do not fit, the kind is unknown or the loss has no
+        value at a point.
 
     Warns
     -----
@@ -145,6 +153,11 @@ def sharpness(
     check_positive(tol=tol)
     p = checked_points(loss, p)
     rho = np.asarray(checked_number("rho", rho, above=0.0), dtype=float)
+    if np.any((rho < 1.0 / _LARGEST) | (rho > _LARGEST)):
+        raise ValueError(
+            f"rho must lie between {1 / _LARGEST:g} and {_LARGEST:g}, for its square to be a "
+            f"number; got {rho}"
+        )
     try:
         shape = np.broadcast_shapes(p.shape[:-1], rho.shape)
     except ValueError:
@@ -153,6 +166,7 @@ def sharpness(
         ) from None
     rise = _rise(kind, tol, checked_whole("boxes", boxes, 0), seed)
     formulas = samples(loss) if per_sample else [whole(loss)]
+    _check_defined(formulas, p)
     points = np.broadcast_to(p, (*shape, loss.dimension)).reshape(-1, loss.dimension)
     radii = np.broadcast_to(rho, shape).ravel()
     rises = [[rise(f, *at) for f in formulas] for at in zip(points, radii, strict=True)]
@@ -183,10 +197,14 @@ def _ascent_rise(formula: Formula, p: np.ndarray, rho: float) -> Rise:
     land = Landscape(formula, p, rho, np.eye(len(p)))
     slope = formula.gradient(p.astype(Long))
     size = np.sqrt(np.sum(slope * slope))
+    if not np.isfinite(size):
+        return Rise(np.nan, np.nan, np.nan, np.full(len(p), np.nan))
     if not size or (formula.smooth and _vanishes(formula, p)):
         return Rise(np.inf, np.inf, np.inf, np.full(len(p), np.nan))
     v = (slope / size).astype(float)
     value = float(land.value(v[None])[0])
+    if value == -np.inf:  # the step leads to where the loss has no value
+        return Rise(np.nan, np.nan, np.nan, v)
     if not formula.smooth:
         return _times(Rise(value, value, value, v), rho)
     low, high = (float(x[0]) for x in land.value_within(v[None]))
@@ -207,16 +225,24 @@ def _vanishes(formula: Formula, p: np.ndarray) -> bool:
 
 
 def _warn(rises: list[Rise], tol: float) -> None:
-    over = [one for one in rises if one.high - one.low > 1.01 * one.allowed]
+    over = [one for one in rises if one.high > one.low + 1.01 * one.allowed]
     if over:
         gap = max(one.high - one.low for one in over)
         warnings.warn(
             f"the worst direction is certified to {gap:.1e} only, at {len(over)} of {len(rises)} "
             f"points, where tol={tol:g} asks for {min(one.allowed for one in over):.1e}; see "
-            "high, and give more boxes, a larger tol, or boxes=0 for none",
+            "high, and give more boxes (unless it is rounding that is left), a larger tol, or "
+            "boxes=0 for none",
             RuntimeWarning,
             stacklevel=3,
         )
+
+
+def _check_defined(formulas: list[Formula], p: np.ndarray) -> None:
+    for formula in formulas:
+        known = np.isfinite(formula.value(p))
+        if not np.all(known):
+            raise ValueError(f"p must be where the loss has a value; at {p[~known][0]} it has none")
 
 
 def check_loss(loss: Any, kind: str) -> None:
@@ -230,9 +256,17 @@ def check_loss(loss: Any, kind: str) -> None:
 
 
 def checked_points(loss: Loss, p: Any) -> np.ndarray:
-    """Points of shape (…, d), or refuse them in one sentence."""
-    points = np.asarray(p, dtype=float)
-    if points.ndim == 0 or points.shape[-1] != loss.dimension:
+    """Points of shape (…, d), or refuse them in one sentence.
+
+    Of a loss of one variable a number is a point.
+    """
+    try:
+        points = np.asarray(p, dtype=float)
+    except (TypeError, ValueError):
+        raise TypeError(f"p must be an array of real numbers, got {p!r}") from None
+    if points.ndim == 0 and loss.dimension == 1:
+        points = points.reshape(1)
+    if not points.size or points.ndim == 0 or points.shape[-1] != loss.dimension:
         raise ValueError(
             f"p must have shape (…, {loss.dimension}), one entry for each of "
             f"{', '.join(loss.variables)}; got shape {points.shape}"

@@ -39,7 +39,8 @@ def limiting_sharpness(
     ----------
     loss : Loss
     p : array_like, shape (…, d)
-        Minimisers: the gradient vanishes, to 1e-6 of lambda_1 times (1 + abs(p)).
+        Minimisers: the gradient vanishes, to 1e-6 of lambda_1 times (1 + abs(p)). Not at a kink,
+        such as abs(x) has: there is no Hessian, and none is missed.
     kind : {"worst", "ascent", "average"}
     per_sample : bool, default False
         For a finite sum: the mean over samples of each one's own limit. Where each sample is

@@ -71,9 +71,10 @@ def _reached(land: Landscape, maxima: np.ndarray) -> float:
 def _size(land: Landscape) -> float:
     """What a rise over rho squared is typically: the gap is measured by it."""
     zero = np.zeros((1, len(land.p)))
-    slope = float(np.linalg.norm(land.gradient(zero)))
-    bend = float(np.linalg.norm(land.hessian(zero)[0], 2))
-    return slope + bend / 2 + _NOTHING if np.isfinite(slope + bend) else 1.0
+    slope, hessian = land.gradient(zero), land.hessian(zero)[0]
+    if not (np.all(np.isfinite(slope)) and np.all(np.isfinite(hessian))):
+        return 1.0
+    return float(np.linalg.norm(slope) + np.linalg.norm(hessian, 2) / 2) + _NOTHING
 
 
 def _scaled(rise: Rise, rho: float) -> Rise:

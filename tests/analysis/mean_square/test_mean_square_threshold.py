@@ -132,6 +132,18 @@ def test_the_bound_is_attained_where_one_of_two_samples_is_flat():
     assert mean_square_threshold(system, 1.0, "lr").value == pytest.approx(bound, rel=1e-10)
 
 
+@pytest.mark.parametrize(("formula", "expected"), [("a", [0.0, 20.0]), ("(1 + a)", [-1.0, 19.0])])
+def test_numbers_may_be_0_or_below(formula, expected):
+    system = sd.Map(sd.Loss(f"{formula}*x**2/2", "x", a=0.5), sd.GD(lr=0.1))
+    found = mean_square_thresholds(system, 0.0, "a", between=(-3.0, 30.0))
+    assert [one.value for one in found] == pytest.approx(expected, abs=1e-12)
+    for one in found:
+        low, high = one.bracket
+        assert low < one.value < high
+        sides = [sd.mean_square_growth(system.replace(a=end), 0.0) > 1 for end in one.bracket]
+        assert sides == [one.below == "unstable", one.above == "unstable"]
+
+
 def test_flat_directions_do_not_count():
     inputs = RNG.standard_normal((2, 4))
     system = sd.Map(regression(inputs), sd.USAM(lr=0.1, rho=0.2), batch_size=1)
@@ -216,6 +228,11 @@ def test_normal_inputs_as_many_as_they_are_have_their_expectation():
             lambda: mean_square_threshold(sd.Map(PAIR, sd.GD(lr=0.1)), 0.0, "lr", (1.0, 0.5)),
             ValueError,
             "low < high",
+        ),
+        (
+            lambda: mean_square_threshold(sd.Map(PAIR, sd.GD(lr=0.1), batch_size=1), 1.0, "lr"),
+            ValueError,
+            "point must be a fixed point of the mean step",
         ),
         (
             lambda: mean_square_threshold(sd.Map(PAIR, sd.GD(lr=0.1)), 0.0, "lr", (0.01, 0.02)),

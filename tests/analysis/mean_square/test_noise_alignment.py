@@ -85,6 +85,17 @@ def test_gradient_noise_is_that_of_a_plain_loop_on_a_nonlinear_loss():
         assert float(here.cosine * here["size"]) == pytest.approx(aligned, rel=1e-9)
 
 
+@pytest.mark.parametrize("scale", [1e-22, 1e12])
+def test_the_unit_of_the_loss_does_not_matter(scale):
+    data = {"a": [1.0, 3.0], "b": [0.0, 0.5]}
+    one, other = (
+        gradient_noise(sd.Loss("s*(sin(a*x) - b)**2/2", "x", s=s, data=data), [[1.0], [0.0]])
+        for s in (1.0, scale)
+    )
+    for name, power in (("gauss_newton", 1), ("alignment", 0), ("size", 0), ("covariance", 2)):
+        np.testing.assert_allclose(other[name], one[name] * scale**power, rtol=1e-12)
+
+
 def test_the_ratio_about_a_nonlinear_minimiser_tends_to_the_linearised_one():
     loss = sd.Loss(
         "(sin(u*a) + v*b - c)**2/2",
@@ -152,6 +163,10 @@ def test_batches_without_repetition_have_less_noise():
         (lambda: noise_alignment(LOSS, [0.0, 0.0, 0.0]), ValueError, "gradient of every sample"),
         (lambda: noise_alignment(LOSS, [0.0, 0.0]), ValueError, "3 entries"),
         (lambda: bounds.largest_lr(-1.0, 0.0, 0.1, 1), ValueError, "frobenius must be"),
+        (lambda: bounds.largest_lr(1.0, -1.0, 0.1, 1), ValueError, "rho must be at least 0"),
+        (lambda: bounds.largest_frobenius(0.1, -1.0, 0.1, 1), ValueError, "rho must be at least"),
+        (lambda: bounds.largest_rho(0.1, -1.0, 0.1, 1), ValueError, "frobenius must be at least"),
+        (lambda: bounds.escape_factor(-0.1, 1.0, 1.0, 0.1, 1), ValueError, "lr must be at least"),
         (
             lambda: linear_stability(sd.Map(LOSS, sd.SAM(lr=0.1, rho=0.1), batch_size=1), BEST),
             TypeError,

@@ -11,6 +11,7 @@ from samdyn.analysis.mean_square.staying import stays_in_valley
 from samdyn.analysis.mean_square.valley import valley
 
 RNG = np.random.default_rng(4)
+K = 2 * np.pi / (2 * 0.7 / 400)
 VALLEYS = {
     "log_cosh": np.tanh,
     "arctan_valley": np.arctan,
@@ -37,14 +38,29 @@ def test_the_library_s_valleys_are_sub_quadratic_with_these_constants(name):
     [
         ("x**2/2 + 0.01*x**4", False),  # steeper than a parabola
         ("x**2/2 + 0.05*x**3", False),  # on one side
+        ("x**2/2 - 0.05*x**3", False),  # on the other
         ("x**2/2", True),
         ("-cos(x)", True),
+        ("x**2/2 + max(x - 0.3, 0)/10", False),  # the slope jumps
+        # ripples that L'/z itself does not show at the 400 values, but its derivative does
+        (f"x**2 - x**4/16 + (sin({K}*x)/{K}**2 - x*cos({K}*x)/{K})/200", False),
     ],
 )
 def test_the_hypothesis_is_checked(formula, holds):
     found = valley(sd.Loss(formula), 0.7)
     assert bool(found.sub_quadratic) is holds
     assert bool(found.admits(0.01, 0.001)) is holds
+
+
+def test_what_is_admitted_ends_where_it_says():
+    found = valley(sd.losses.log_cosh(), 1.0)
+    lr = float(found.largest_lr)
+    assert lr == pytest.approx(1 / np.tanh(2), rel=1e-12)
+    rho = float(found.largest_rho(0.5))  # lr tanh(2)/tanh(1), and at most 1
+    assert rho == pytest.approx(0.5 * np.tanh(2) / np.tanh(1), rel=1e-12)
+    said = found.admits(np.array([0.999, 1.001]) * lr, 0.1).values.tolist()
+    assert said == [True, False]
+    assert found.admits(0.5, np.array([0.999, 1.001]) * rho).values.tolist() == [True, False]
 
 
 def test_a_valley_ends_where_the_slope_turns():
@@ -65,6 +81,23 @@ def test_the_minimum_may_be_anywhere_and_constants_may_be_arrays():
         valley(sd.Loss("x**2 + y**2"), 1.0)
     with pytest.raises(ValueError, match="b must be above 0"):
         valley(loss, -1.0, 3.0)
+
+
+@pytest.mark.parametrize("b", [1.0, 1e-2, 1e-4])
+@pytest.mark.parametrize(
+    ("formula", "minimum"),
+    [("log(cosh(x - 3))", 3.0), ("-cos(x)", 2 * np.pi), ("x**2/2 - 3*x", 3.0)],
+)
+def test_narrow_valleys_far_from_0_are_seen_through_rounding(formula, minimum, b):
+    for off in (0.0, 1e-10):  # nor need the minimum be known to the last digit
+        found = valley(sd.Loss(formula), b, minimum + off)
+        assert bool(found.sub_quadratic)
+        assert 2 * (1 - b**2) - 1e-6 <= float(found.slope_ratio) <= 2.0
+    assert not bool(
+        valley(sd.Loss(f"{formula} + 5*(x - {minimum!r})**3"), b, minimum).sub_quadratic
+    )
+    with pytest.raises(ValueError, match="b must be at least 1e-06 of"):
+        valley(sd.Loss(formula), 1e-7, minimum)
 
 
 def test_runs_stay_where_the_proposition_applies_and_as_a_plain_loop_says():
@@ -113,6 +146,21 @@ def test_the_constants_of_the_rate_are_suprema():
     steep = np.sum(mean**2, axis=1) / (2 * value)
     assert found.pl * (1 - 1e-12) <= steep.min() < found.pl * (1 + 1e-9)
     assert found.smoothness * (1 - 1e-9) < steep.max() <= found.smoothness * (1 + 1e-12)
+
+
+def test_the_theorem_admits_what_it_says():
+    inputs = RNG.standard_normal((6, 3))
+    found = convergence_bound(regression(inputs), np.zeros(3))
+    steep, mu, noise = found.smoothness, found.pl, found.noise
+    for size in (1, 7, 10**9):
+        lr = min(1 / steep, mu * size / (2 * steep * noise))
+        assert float(found.largest_lr(size)) == pytest.approx(lr, rel=1e-14)
+        for lr in (1e-3, 1e3, 1e6):
+            limits = 1 / steep, mu * size / (4 * steep * noise), lr * mu**2 / (24 * steep**2)
+            assert float(found.largest_rho(lr, size)) == pytest.approx(min(limits), rel=1e-14)
+    assert float(found.rate(0.1)) == pytest.approx(1 - 0.05 * mu, rel=1e-14)
+    with pytest.raises(ValueError, match="rho must be at least 0"):
+        found.admits(0.1, -0.1, 1)
 
 
 @pytest.mark.parametrize("fresh", [False, True])
