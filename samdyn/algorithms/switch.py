@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from samdyn.algorithms.base import Algorithm
 
 
@@ -66,21 +68,25 @@ class Switch:
     momentum: str = "keep"
 
     def __post_init__(self) -> None:
-        phases = tuple(self.phases)
+        phases = tuple(_checked_phase(phase) for phase in self.phases)
         object.__setattr__(self, "phases", phases)
-        for phase in phases:
-            match phase:
-                case (bool(), _):
-                    pass
-                case (int() | str() | Condition(), Algorithm()):
-                    continue
-            raise TypeError(
-                "phases must be pairs (when, algorithm), when being a step, a condition such as "
-                f"'loss < 1e-3' or an event, got {phase!r}"
-            )
         starts = [when for when, _ in phases]
         steps = [when for when in starts if isinstance(when, int)]
         if not starts or starts[0] != 0 or sorted(set(steps)) != steps:
             raise ValueError(f"the steps of phases must begin at 0 and increase, got {starts}")
         if self.momentum not in ("keep", "reset"):
             raise ValueError(f"momentum must be 'keep' or 'reset', got {self.momentum!r}")
+
+
+def _checked_phase(phase: object) -> tuple[When, Algorithm]:
+    match phase:
+        case (bool(), _):
+            pass
+        case (int() | np.integer() as step, Algorithm() as algorithm):
+            return int(step), algorithm
+        case (str() | Condition() as when, Algorithm() as algorithm):
+            return when, algorithm
+    raise TypeError(
+        "phases must be pairs (when, algorithm), when being a step, a condition such as "
+        f"'loss < 1e-3' or an event, got {phase!r}"
+    )

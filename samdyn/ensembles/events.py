@@ -381,6 +381,7 @@ def checked_events(until: Event | Sequence[Event]) -> tuple[tuple[Event, ...], i
     for event in events:
         if not isinstance(event, Event):
             raise TypeError(
-                f"until must be events such as Escape(center=(0, 0), radius=1.0), got {event!r}"
+                "until must be events such as Escape(center=(0, 0), radius=1.0) or "
+                f"Escape('x > 1'), got {event!r}"
             )
     return (*events, Diverged()), len(events)

@@ -106,48 +106,26 @@ def build(
     )
 
     def definition(*values: Any) -> list[Any]:
-        given = iter(values)
-        z, sums = (dict(zip(names, given, strict=False)) for names in (layout.state, layout.sums))
-        numbers = [{name: next(given) for name in one.numbers} for one in systems]
-        limits = [dict(zip(event.numbers(), given, strict=False)) for event in watched]
-        going = next(given) if any(bridging) else False
-        normals = [next(given) for _ in range(layout.normals)]
-        for limit, bridges in zip(limits, bridging, strict=True):
-            limit |= {"exponential": next(given), "going": going} if bridges else {}
-        dealt = list(given)
-        for known, one, deals in zip(numbers, systems, drawing, strict=True):
-            known |= dict(zip(one.noise, normals, strict=False))
-            known |= dict(zip(deals.names, dealt, strict=False)) if deals else {}
-
-        def moment(k: int, moved: Mapping[str, Any], *followers: tuple[Any, Moment]) -> Moment:
-            one, seen = systems[k], Point(z[name] for name in systems[k].rows)
-            coming = Point(moved[x] for x in one.coordinates)
-            origin = Point(z[name] for name in marks.origin) if marks.rows else None
-            return Moment(one, seen, coming, numbers[k], origin, followers)
-
-        def step(k: int) -> dict[str, Any]:
-            one = systems[k]
-            moved = one.step([z[name] for name in one.rows], numbers[k])
-            return dict.fromkeys(rows, 0.0) | dict(zip(one.rows, moved, strict=True))
-
-        after = step(0)
+        z, sums, numbers, limits = _named(values, layout, systems, watched, bridging)
+        particle = _Particle(systems, marks, rows, z, numbers)
+        after = particle.step(0)
         for k, (phase, begins) in enumerate(zip(later, triggers, strict=True)):
             # it follows on the phase before it, not on an earlier one, nor twice
             number = float(phase.number)
             next_up = (z[PHASE] >= number - 1.0) & (z[PHASE] < number)
-            now = next_up & begins(moment(k, after), limits[len(events) + k])
+            now = next_up & begins(particle.seen(k, after), limits[len(events) + k])
             marks.enter(z, phase.number, now)
-            moved, acts = step(k + 1), z[PHASE] >= number
+            moved, acts = particle.step(k + 1), z[PHASE] >= number
             after = {name: where(acts, moved[name], after[name]) for name in rows}
         acting = [z[PHASE] >= float(phase.number) for phase in later]
-        followers = [(acts, moment(k, after)) for k, acts in enumerate(acting, start=1)]
-        seen = moment(0, after, *followers)
+        followers = [(acts, particle.seen(k, after)) for k, acts in enumerate(acting, start=1)]
+        seen = particle.seen(0, after, followers)
         kept = {name: z[name] for name in marks.rows}
         kept |= {CLOCK: z[CLOCK] + 1.0} if later else {}
         return [
             *after.values(),
             *kept.values(),
-            *_count(seen, statistics, list(sums.values())),
+            *_count(seen, statistics, sums),
             *(holds(seen, limit) for holds, limit in zip(conditions, limits, strict=False)),
         ]
 
@@ -155,6 +133,77 @@ def build(
     fields = batches.table.shape[1] if batches else 0
     names = dict.fromkeys(layout.inputs[len(layout.inputs) - layout.batches :], fields)
     return Kernel(trace(definition, layout.inputs, names), layout, thresholds, safe)
+
+
+class _Inputs(NamedTuple):
+    """A kernel's inputs: the state, the sums, the numbers of every phase, thresholds of events."""
+
+    z: dict[str, Any]
+    sums: list[Any]
+    numbers: list[dict[str, Any]]
+    limits: list[dict[str, Any]]
+
+
+def _named(
+    values: Sequence[Any],
+    layout: Layout,
+    systems: Sequence[System],
+    watched: Sequence[Event],
+    bridging: Sequence[bool],
+) -> _Inputs:
+    """The inputs by their names; what is drawn counts among the numbers and thresholds."""
+    given = iter(values)
+    z, sums = (dict(zip(names, given, strict=False)) for names in (layout.state, layout.sums))
+    numbers = [{name: next(given) for name in one.numbers} for one in systems]
+    limits = [dict(zip(event.numbers(), given, strict=False)) for event in watched]
+    going = next(given) if any(bridging) else False
+    normals = [next(given) for _ in range(layout.normals)]
+    for limit, bridges in zip(limits, bridging, strict=True):
+        limit |= {"exponential": next(given), "going": going} if bridges else {}
+    dealt = list(given)
+    for known, one in zip(numbers, systems, strict=True):
+        known |= dict(zip(one.noise, normals, strict=False))
+        known |= dict(zip(one.minibatches.names, dealt, strict=False)) if one.minibatches else {}
+    return _Inputs(z, list(sums.values()), numbers, limits)
+
+
+class _Particle(NamedTuple):
+    """A particle in words, and the phases that may act on it while a kernel runs.
+
+    Attributes
+    ----------
+    systems : sequence of System
+        One for each phase.
+    marks : Marks
+    rows : tuple of str
+        The scalars of the state that a step moves.
+    z : dict
+        The state.
+    numbers : sequence of dict
+        Those of each phase.
+    """
+
+    systems: Sequence[System]
+    marks: Marks
+    rows: tuple[str, ...]
+    z: dict[str, Any]
+    numbers: Sequence[Mapping[str, Any]]
+
+    def step(self, k: int) -> dict[str, Any]:
+        """Where a step of phase ``k`` leads; what that phase does not have becomes 0."""
+        one = self.systems[k]
+        moved = one.step([self.z[name] for name in one.rows], self.numbers[k])
+        return dict.fromkeys(self.rows, 0.0) | dict(zip(one.rows, moved, strict=True))
+
+    def seen(
+        self, k: int, after: Mapping[str, Any], followers: Sequence[tuple[Any, Moment]] = ()
+    ) -> Moment:
+        """The particle as phase ``k`` sees it, before the step that leads to ``after``."""
+        one, z = self.systems[k], self.z
+        here = Point(z[name] for name in one.rows)
+        coming = Point(after[x] for x in one.coordinates)
+        origin = Point(z[name] for name in self.marks.origin) if self.marks.rows else None
+        return Moment(one, here, coming, self.numbers[k], origin, followers)
 
 
 def spelled(name: str, k: int) -> str:

@@ -129,12 +129,14 @@ class Moment:
 
     def evaluate(self, expression: sympy.Basic, thresholds: Mapping[str, Any] | None = None) -> Any:
         """A formula of variables, constants, `EXTRA_NAMES` and thresholds, in words."""
-        names = {symbol.name for symbol in expression.free_symbols}
+        # in one order: a kernel's source, which a store goes by, is the same in every process
+        names = sorted(symbol.name for symbol in expression.free_symbols)
         known = dict(zip(self.system.coordinates, self.w, strict=True))
         known |= {threshold(name).name: value for name, value in (thresholds or {}).items()}
-        for name in names - set(known):
-            constant = name in self.system.constants
-            known[name] = self.numbers[name] if constant else getattr(self, name)
+        for name in names:
+            if name not in known:
+                constant = name in self.system.constants
+                known[name] = self.numbers[name] if constant else getattr(self, name)
         return evaluate(expression, {symbols([name])[0]: known[name] for name in names})
 
 

@@ -85,7 +85,7 @@ def dataset(plan: Plan, gathered: Gathered, recipe: dict[str, Any], seconds: flo
     if loss is not None:
         about |= {"formula": loss.formula, "latex": loss.latex}
     result.attrs = {
-        "title": plan.acts[-1].kernel.title,
+        "title": plan.acts[0].kernel.title if plan.marks.phases == 1 else plan.system.title,
         **about,
         **({"clock": "dt"} if plan.system.continuous else {}),
         **_randomness(plan),

@@ -90,7 +90,8 @@ def simulate(
         ``top_eigenvalue``, ``trace`` and ``frobenius`` norm; ``gradient_alignment`` and
         ``ascent_alignment``, the cosines without sign of the gradient and of SAM's perturbation
         with the top eigenvector; and ``switch_distance``, that from where the phase of a `Switch`
-        that is under way began. Eigenvalues are taken in up to 6 variables.
+        that is under way began. Eigenvalues are taken in up to 6 variables (to compile takes up to
+        a minute then), and an alignment is 0 where there is no direction.
     after : int, default 0
         The first step at which statistics count.
     state : bool, default False

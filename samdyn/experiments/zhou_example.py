@@ -111,7 +111,8 @@ def claims(runs: Runs) -> list[Claim]:
             bool(top == 4 and abs(np.abs(path.v[s:]).max() - 0.253) < 5e-4),
         ),
         Claim(
-            "SAM settles where it is flatter, in the cycle of amplitude lr a rho/(2 - lr a)",
+            "99 steps on SAM is where it is flatter, in the cycle of amplitude lr a rho/(2 - lr a) "
+            "and still drifting",
             f"a = 0.131 at step 99; abs(v) = {cycle:.5f}",
             f"a = {a[last]:.4f}, from {a[s]:.3f}; abs(v) = {abs(path.v[last]):.5f}",
             bool(abs(a[last] - 0.131) < 5e-4 and abs(abs(path.v[last]) / cycle - 1) < 0.03),
@@ -266,11 +267,11 @@ EXPERIMENT = Experiment(
         "lr allows; SAM swings out to abs(v) = 0.253 within 4 steps and drifts along the minima "
         "to u = 0.38. (b) The loss after the switch, with the exponential stretch and the decay "
         "that two_phase finds (dashed): normalised SAM jumps in the first step and grows for "
-        "three more; un-normalised SAM (USAM) escapes exponentially over ten decades. (c) The "
-        "sharpness falls, for USAM just to where its own multiplier is below 1; with rho = 0.1 "
-        "the escape is slow and comes after the end of the axis. (d) Growth of abs(v) in each "
-        "step of the escape: USAM multiplies the distance by a constant, normalised SAM the more "
-        "the nearer it is to the minimum; both fall short of the linear map where the loss "
+        "three more; un-normalised SAM (USAM) grows exponentially over seven to nine decades. "
+        "(c) The sharpness falls, for USAM just to where its own multiplier is below 1; with "
+        "rho = 0.1 the escape is slow and comes after the end of the axis. (d) Growth of abs(v) in "
+        "each step of the escape: USAM multiplies the distance by a constant, normalised SAM the "
+        "more the nearer it is to the minimum; both fall short of the linear map where the loss "
         "saturates, at abs(v) of about 0.1."
     ),
     compute=compute,

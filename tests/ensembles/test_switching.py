@@ -1,10 +1,14 @@
 """Switches at events against plain loops and against switches at the same steps."""
 
+import tomllib
+
 import numpy as np
 import pytest
 
 import samdyn as sd
 from samdyn.algorithms.switch import Condition
+from samdyn.ensembles.recipe import RecipeError
+from samdyn.ensembles.run import follow
 from samdyn.losses.formula import FormulaError
 
 NETWORK = sd.losses.tanh_network()
@@ -55,9 +59,52 @@ def test_sam_from_where_gradient_descent_has_settled():
     again = sd.rerun(run, progress=False)
     assert again.final.equals(run.final)
     assert again.switched.equals(run.switched)
+    part = sd.rerun(run.isel(particle=[2]), progress=False)
+    assert part.final.equals(run.final.isel(particle=[2]))
+    assert part.switched.equals(run.switched.isel(particle=[2]))
+    assert run.attrs["title"] == "Switch on tanh_network"
     alone = quiet(sd.Map(NETWORK, late), STARTS, 200, statistics=SEEN, chunk=1, threads=2)
     assert alone.final.equals(run.final)
     assert alone.switch_point.equals(run.switch_point)
+
+
+RECIPE = """
+loss = { name = "tanh_network" }
+[algorithm]
+name = "Switch"
+phases = [
+    [0, { name = "GD", lr = 2.5 }],
+    [{ event = "Converged", tol = 1e-6 }, { name = "SAM", lr = 2.5, rho = 0.05 }],
+    ["loss < 1e-4", { name = "GD", lr = 0.5 }],
+]
+[simulate]
+x0 = [[1.6, 0.3], [1.2, 0.2]]
+steps = 200
+"""
+
+
+def test_a_recipe_may_hold_steps_events_and_conditions():
+    late = sd.Switch(
+        [
+            (np.int64(0), sd.GD(lr=2.5)),
+            (sd.Converged(tol=1e-6), sd.SAM(lr=2.5, rho=0.05)),
+            ("loss < 1e-4", sd.GD(lr=0.5)),
+        ]
+    )
+    assert type(late.phases[0][0]) is int
+    run = quiet(sd.Map(NETWORK, late), STARTS[:2], 200)
+    told = follow(tomllib.loads(RECIPE), progress=False)
+    assert told.switched.equals(run.switched)
+    assert told.final.equals(run.final)
+    assert (run.switched >= 0).all()
+    assert told.attrs["recipe"] == run.attrs["recipe"]
+    for broken, said in (
+        (('"loss < 1e-4"', "1.5"), "phases must be pairs"),
+        (('"Converged"', '"Settled"'), "event must be one of Escape, Reached"),
+        (("tol =", "tolerance ="), "Converged does not know 'tolerance'"),
+    ):
+        with pytest.raises(RecipeError, match=said):
+            follow(tomllib.loads(RECIPE.replace(*broken)))
 
 
 def naive(momentum, phases, w, steps):
@@ -87,7 +134,7 @@ def test_steps_and_events_mixed(momentum):
             ("x < 0.5", sd.USAM(lr=0.05, rho=0.2, momentum=0.5)),
             (sd.Escape(center=(0, 0), radius=4.0), sd.GD(lr=0.3)),
             (12, sd.GD(lr=0.02, momentum=0.8)),
-            ("x**2 + y**2 < 1", sd.GD(lr=0.4)),
+            ("x**2 + y**2 < 0.001", sd.GD(lr=0.4)),
             (10_000, sd.GD(lr=0.1)),
         ],
         momentum=momentum,
@@ -97,11 +144,15 @@ def test_steps_and_events_mixed(momentum):
         (lambda t, w, k: k == 0 and w[0] < 0.5, 0.05, 0.2, 0.5),
         (lambda t, w, k: k == 1 and w @ w > 16.0, 0.3, 0.0, None),
         (lambda t, w, k: t == 12, 0.02, 0.0, 0.8),
-        (lambda t, w, k: k == 3 and w @ w < 1.0, 0.4, 0.0, None),
+        (lambda t, w, k: k == 3 and w @ w < 0.001, 0.4, 0.0, None),
     ]
-    # never leaves phase 0 in time; one; both at once; both on the way
+    # one phase or both before step 12, on the way or at once; some move when it comes
     starts = [[9.0, 0.1], [1.0, 1.0], [-5.0, 1.0], [-0.4, 4.3], [0.3, 0.1]]
-    run = quiet(sd.Map(bowl, switch), starts, 40)
+    ended = [1.7e308, 1.7e308]  # as diverged, at step 0: no phase begins for it
+    run = quiet(sd.Map(bowl, switch), [*starts, ended], 40)
+    assert run.final.values[-1].tolist() == ended
+    assert run.switched.values[-1].tolist() == [-1] * 5
+    assert run.switch_point.isel(particle=-1).isnull().all()
     for k, start in enumerate(starts):
         w, began = naive(momentum, phases, np.array(start), 40)
         np.testing.assert_allclose(run.final.values[k], w, rtol=1e-10, atol=1e-14)

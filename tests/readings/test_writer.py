@@ -95,8 +95,10 @@ import hashlib
 import samdyn as sd
 from samdyn.ensembles.kernel import build
 from samdyn.ensembles.events import Converged
+from samdyn.losses.formula import parse
+seen = {"a": parse("loss + grad_norm + trace"), "b": parse("frobenius*top_eigenvalue")}
 texts = [
-    build(sd.Map(make(), sd.SAM(lr=0.1, rho=0.1, momentum=0.5)), [Converged()], {}).source
+    build(sd.Map(make(), sd.SAM(lr=0.1, rho=0.1, momentum=0.5)), [Converged()], seen).source
     for make in (sd.losses.beale, sd.losses.mueller_brown, sd.losses.himmelblau)
 ]
 print(hashlib.sha256("".join(texts).encode()).hexdigest())

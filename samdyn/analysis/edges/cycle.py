@@ -135,6 +135,7 @@ def drift_factor(eigenvalue: Any, lr: Any) -> Any:
     eigenvalue and P the projector on the manifold's tangents: gradient descent on it (Bartlett,
     Long and Bousquet, arXiv 2210.01513). The limit lr -> 0 is the flow of Wen, Ma and Li,
     arXiv 2211.05729, eq. (7). To leading order in rho; the number of ascent steps does not enter.
+    NaN where lr l is 2 or more: then there is no cycle.
 
     Examples
     --------

@@ -8,7 +8,8 @@ import numpy as np
 import xarray as xr
 
 from samdyn.algorithms import GD
-from samdyn.analysis.late.recipe import laid_along, maps_of, of_one
+from samdyn.analysis.edges.stability import edge_of_stability
+from samdyn.analysis.late.recipe import along, laid_along, maps_of, of_one
 from samdyn.analysis.late.series import switch_of
 from samdyn.analysis.minimizers.distances import along_and_across
 from samdyn.losses.loss import Loss
@@ -61,12 +62,13 @@ def diagnostics(
           gradient and of SAM's perturbation with the top eigenvector; NaN where there is no
           direction, as gradient descent has no perturbation. The latter is left out where the
           algorithm does not say (m-SAM, `samdyn.Lookahead`, one's own function);
-        - ``edge``, the largest eigenvalue at which gradient descent is stable, 2/lr, with heavy
-          ball 2 (1 + momentum)/lr, with Nesterov's momentum 2 (1 + momentum)/(lr (1 + 2
-          momentum)); left out where there is no lr.
+        - ``edge``, the largest eigenvalue at which gradient descent with the algorithm's lr,
+          momentum and weight decay is stable: `samdyn.edge_of_stability`. Left out of
+          `samdyn.Lookahead` and one's own function, and where the momentum is 1 or more.
 
         With ``manifold`` also ``projection`` Phi(w), ``across`` = abs(w - Phi(w)), and ``along``,
-        the length of the path of Phi(w) since the last switch (negative before it).
+        the length of the path of Phi(w) since the last switch (negative before it); NaN where
+        gradient flow does not end at a minimum.
 
     Raises
     ------
@@ -77,7 +79,7 @@ def diagnostics(
     Notes
     -----
     The same names stand for the same quantities in formulas of statistics and events, where
-    they are computed while running.
+    they are computed while running; an alignment that is NaN here is 0 there.
 
     Examples
     --------
@@ -91,8 +93,8 @@ def diagnostics(
     maps = maps_of(run, system)
     w = run["w"].transpose(..., "time", "coord")
     dims = tuple(map(str, w.dims[:-1]))
-    maps = [laid_along(one, dims) for one in maps]
-    loss = maps[0].loss
+    laid = [laid_along(one, dims) for one in maps]
+    loss = laid[0].loss
     points = w.values
     gradient = loss.grad(points)
     hessian = loss.hessian(points)
@@ -109,10 +111,10 @@ def diagnostics(
         "frobenius": np.linalg.norm(hessian, axis=(-2, -1)),
         "gradient_alignment": _cosine(gradient, top),
     }
-    ascents = [_ascent(one, points) for one in maps]
+    ascents = [_ascent(one, points) for one in laid]
     if all(one is not None for one in ascents):
         found["ascent_alignment"] = _cosine(_acting(begun, ascents), top)
-    edges = [_edge(one, begun.shape) for one in maps]
+    edges = [_edge(one, dims, w.shape[:-1]) for one in maps]
     if all(one is not None for one in edges):
         found["edge"] = _acting(begun, edges)
     known = np.isfinite(points).all(axis=-1)
@@ -140,15 +142,15 @@ def _about(name: str) -> dict[str, str]:
 
 
 def _phases(run: xr.Dataset, count: int, w: xr.DataArray) -> np.ndarray:
-    """Which phase acts at every recorded point, of shape (…, time)."""
+    """Which phase acts at every recorded point, of shape (…, time): the last that has begun."""
     shape = w.shape[:-1]
     if count == 1 or "switched" not in run:
         return np.zeros(shape, int)
-    dims = w.dims[:-1]
     switched = run["switched"]
-    begun = ((run["time"] >= switched) & (switched >= 0)).transpose(..., "phase")
-    acting = begun.sum("phase")
-    return np.broadcast_to(acting.transpose(*dims).values, shape)
+    begun = (run["time"] >= switched) & (switched >= 0)
+    # phases that events begin may be skipped
+    last = (begun * xr.DataArray(np.arange(1, count), dims="phase")).max("phase")
+    return np.broadcast_to(last.transpose(*w.dims[:-1]).values, shape)
 
 
 def _origins(run: xr.Dataset, begun: np.ndarray, w: xr.DataArray) -> np.ndarray:
@@ -194,15 +196,16 @@ def _ascent(one: Map, points: np.ndarray) -> np.ndarray | None:
         return None
 
 
-def _edge(one: Map, shape: tuple[int, ...]) -> np.ndarray | None:
+def _edge(one: Map, dims: tuple[str, ...], shape: tuple[int, ...]) -> np.ndarray | None:
     """The largest eigenvalue at which the algorithm without its ascent is stable."""
-    if "lr" not in one.numbers:
+    own = one.single
+    if not isinstance(own, GD) or np.any(np.asarray(own.momentum) >= 1):
         return None
-    lr, momentum = (np.asarray(one.numbers.get(name, 0.0), float) for name in ("lr", "momentum"))
-    nesterov = isinstance(one.single, GD) and one.single.nesterov
-    with np.errstate(divide="ignore"):
-        edge = 2 * (1 + momentum) / (lr * (1 + 2 * momentum if nesterov else 1.0))
-    return np.broadcast_to(edge, shape)
+    plain = GD(
+        lr=own.lr, momentum=own.momentum, nesterov=own.nesterov, weight_decay=own.weight_decay
+    )
+    edge = edge_of_stability(plain)
+    return np.broadcast_to(along("edge", edge, dims) if np.ndim(edge) else edge, shape)
 
 
 def _with_manifold(
@@ -210,7 +213,7 @@ def _with_manifold(
 ) -> xr.Dataset:
     """The diagnostics with the distances along and across the manifold of minimisers."""
     shape = known.shape
-    along, across = np.full(shape, np.nan), np.full(shape, np.nan)
+    gone_along, across = np.full(shape, np.nan), np.full(shape, np.nan)
     projection = np.full(w.shape, np.nan)
     time = w["time"].values
     switch = switch_of(run).transpose(*w.dims[:-2]).values
@@ -220,10 +223,17 @@ def _with_manifold(
             continue
         path = along_and_across(of_one(loss, place), w.values[place][here])
         gone = path["along"].values
-        since = min(int(np.sum(time[here] < switch[place])), len(gone) - 1)
-        along[place][here] = gone - gone[since]
+        sound = np.flatnonzero(np.isfinite(gone))
+        if len(sound):  # from the first projection since the switch
+            since = int(np.searchsorted(time[here][sound], switch[place]))
+            gone = gone - gone[sound[min(since, len(sound) - 1)]]
+        gone_along[place][here] = gone
         across[place][here] = path["across"].values
         projection[place][here] = path["projection"].values
     dims = w.dims[:-1]
-    more = {"along": (dims, along), "across": (dims, across), "projection": (w.dims, projection)}
+    more = {
+        "along": (dims, gone_along),
+        "across": (dims, across),
+        "projection": (w.dims, projection),
+    }
     return result.assign({name: (*value, _about(name)) for name, value in more.items()})

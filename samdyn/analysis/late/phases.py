@@ -78,7 +78,7 @@ def two_phase(
     than 3 recorded steps has no rate. Without ``over`` intervals allow for errors that are
     correlated, up to a random walk; of a deterministic run, they say how far from a line the
     logarithm is. As the stretch is looked for, 95 % intervals of simulated noisy series held the
-    rate in 92 to 96 % of cases, and of minibatch runs that escape within 15 steps in 84 %. A
+    rate in 89 to 99 % of cases, and of minibatch runs that escape within 15 steps in 84 %. A
     logarithm of the loss that is a random walk without drift is taken for an escape in a fifth
     of cases; average over particles then.
 

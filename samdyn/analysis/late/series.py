@@ -58,13 +58,12 @@ def series_of(run: xr.Dataset | xr.DataArray, after: int | None, floor: float) -
         )  # fmt: skip
     start = switch_of(run)
     if after is not None:
-        checked_whole("after", after, 0)
+        last = int(loss["time"].values[-1])
+        if checked_whole("after", after, 0) >= last:
+            raise ValueError(
+                f"after must be a step before the last recorded one, {last}; got {after}"
+            )
         start = xr.full_like(start, after)
-    last = int(loss["time"].values[-1])
-    if int(start.max()) >= last:
-        raise ValueError(
-            f"after must be a step before the last recorded one, {last}; got {int(start.max())}"
-        )
     values = (known - floor).where((loss["time"] >= start) & (start >= 0))
     if isinstance(run, xr.Dataset) and "steps" in run:
         values = values.where(values["time"] <= run["steps"])

@@ -33,6 +33,12 @@ class LinearStability:
     lr: float
     rho: float
 
+    def __repr__(self) -> str:
+        return (
+            f"LinearStability(excluded={self.excluded}, growth_factor={self.growth_factor:.6g}, "
+            f"largest_lr={self.largest_lr:.6g}, largest_rho={self.largest_rho:.6g})"
+        )
+
     @property
     def growth_factor(self) -> float:
         """C, the lower bound on the factor of growth of the mean loss, a step."""

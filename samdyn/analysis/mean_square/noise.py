@@ -36,6 +36,9 @@ class NoiseAlignment:
     largest: float
     hessian: np.ndarray
 
+    def __repr__(self) -> str:
+        return f"NoiseAlignment(gamma={self.gamma:.6g}, frobenius={self.frobenius:.6g})"
+
     @property
     def frobenius(self) -> float:
         """The Frobenius norm of the Hessian."""

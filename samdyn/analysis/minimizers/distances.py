@@ -23,7 +23,8 @@ def along_and_across(loss: Loss, path: Any, origin: Any = None) -> xr.Dataset:
     path : array_like, shape (…, time, d), or DataArray with dimensions time and coord
         A path, or several, such as ``run.w``.
     origin : array_like, shape (d,) or (…, d), optional
-        From where lengths count: from the projection of this point. Default: of the path's first.
+        From where lengths count: from the projection of this point. Default: of the first point
+        of the path that has one.
 
     Returns
     -------
@@ -31,14 +32,14 @@ def along_and_across(loss: Loss, path: Any, origin: Any = None) -> xr.Dataset:
         Over (…, time): ``across``, the distance abs(w - Phi(w)); ``along``, the length of the
         polygon of the projections from the origin's to this one; ``chord``, the straight distance
         from the origin's projection; ``projection`` Phi(w) (…, time, coord) and its ``rank``.
-        Where Phi(w) is no minimum all of them are NaN (the rank -1), and ``along`` goes on from
-        the last projection before.
+        Where gradient flow does not end at a minimum all of them are NaN (the rank -1), and
+        ``along`` goes on from the last projection before.
 
     Raises
     ------
     ValueError
-        If the path or the origin has another shape, or gradient flow from the origin does not
-        end at a minimum.
+        If the path or the origin has another shape, or gradient flow from an origin that is
+        given does not end at a minimum.
 
     Examples
     --------
@@ -50,21 +51,7 @@ def along_and_across(loss: Loss, path: Any, origin: Any = None) -> xr.Dataset:
     points = checked_points(loss, data.values, "along_and_across", "path")
     found = project(loss, points)
     limits = np.where(found.converged[..., None], found.point, np.nan)
-    if origin is None:
-        zero, base, sound = (
-            a[..., 0, :] for a in (points, found.point, found.converged[..., None])
-        )
-    else:
-        zero = checked_points(loss, origin, "along_and_across", "origin")
-        first = project(loss, zero)
-        base, sound = first.point, first.converged[..., None]
-    if not np.all(sound):
-        worst = zero.reshape(-1, loss.dimension)[np.argmin(sound.reshape(-1))]
-        raise ValueError(
-            f"origin must be a point from which gradient flow ends at a minimum; from {worst} it "
-            "does not"
-        )
-    base = np.broadcast_to(base, (*points.shape[:-2], loss.dimension))
+    base = _first(limits) if origin is None else _projected(loss, origin, points.shape[:-2])
     known = _held(limits, base)
     steps = np.linalg.norm(np.diff(known, axis=-2), axis=-1)
     lost = np.isnan(limits[..., 0])
@@ -77,6 +64,32 @@ def along_and_across(loss: Loss, path: Any, origin: Any = None) -> xr.Dataset:
         "rank": (over, np.where(lost, -1, found.rank)),
     }
     return xr.Dataset(variables, coords=data.coords)
+
+
+def _first(limits: np.ndarray) -> np.ndarray:
+    """The first limit of each path that is known; NaN where none is."""
+    place = np.argmax(~np.isnan(limits[..., 0]), axis=-1)[..., None, None]
+    return np.take_along_axis(limits, place, axis=-2)[..., 0, :]
+
+
+def _projected(loss: Loss, origin: Any, shape: tuple[int, ...]) -> np.ndarray:
+    """The minimiser that each path's origin leads to."""
+    points = checked_points(loss, origin, "along_and_across", "origin")
+    try:
+        points = np.broadcast_to(points, (*shape, loss.dimension))
+    except ValueError:
+        raise ValueError(
+            f"origin must be one point, or one for each path, of shape "
+            f"{(*shape, loss.dimension)}; got {points.shape}"
+        ) from None
+    found = project(loss, points)
+    if not np.all(found.converged):
+        worst = points[~found.converged][0]
+        raise ValueError(
+            f"origin must be a point from which gradient flow ends at a minimum; from {worst} it "
+            "does not"
+        )
+    return found.point
 
 
 def _held(limits: np.ndarray, base: np.ndarray) -> np.ndarray:
@@ -93,6 +106,8 @@ def _labelled(loss: Loss, path: Any) -> xr.DataArray:
     if isinstance(path, xr.DataArray):
         if not {"time", "coord"} <= set(path.dims):
             raise ValueError(f"path must have the dimensions time and coord, got {path.dims}")
+        if not path.sizes["time"]:
+            raise ValueError("path must have a point, but its time is empty")
         kept = path.transpose(..., "time", "coord")
         return kept.sel(coord=list(loss.variables)) if "coord" in path.coords else kept
     values = np.asarray(path, dtype=float)

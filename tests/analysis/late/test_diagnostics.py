@@ -96,6 +96,54 @@ def test_swept_numbers_and_constants_are_each_looked_at_with_their_own():
     )
 
 
+def test_a_phase_may_be_skipped():
+    """A step begins its phase whatever came before: phase 1 never acts on the first particle."""
+    late = sd.Switch(
+        [(0, sd.GD(lr=2.5)), ("u < 1.2", sd.SAM(lr=1.0, rho=0.05)), (12, sd.GD(lr=0.5))]
+    )
+    run = sd.simulate(sd.Map(LOSS, late), [[1.6, 0.3], [1.2, 0.5]], 20, record=1, progress=False)
+    assert run.switched.values[0].tolist() == [-1, 12]
+    first = int(run.switched[1, 0])
+    assert 0 < first < 12
+    found = diagnostics(run)
+    edges = [[0.8] * 12 + [4.0] * 9, [0.8] * first + [2.0] * (12 - first) + [4.0] * 9]
+    np.testing.assert_allclose(found.edge, edges)
+    np.testing.assert_array_equal(found.switch_distance[:, [0, 12]], 0.0)
+    ascends = found.ascent_alignment.notnull().values
+    assert not ascends[0].any()
+    assert ascends[1].nonzero()[0].tolist() == list(range(first, 12))
+
+
+def test_where_gradient_flow_ends_at_no_minimum_distances_are_not_known():
+    product = sd.losses.scalar_factorization()
+    start = np.array([[1.0, -1.0], [2.0, 0.6]])  # the first flows to the saddle
+    run = sd.simulate(sd.Map(product, sd.GD(lr=0.01)), start, 4, record=2, progress=False)
+    found = diagnostics(run, manifold=True)
+    for name in ("along", "across", "projection"):
+        assert bool(found[name].isel(particle=0).isnull().all())
+        assert bool(found[name].isel(particle=1).notnull().all())
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "edge"),
+    [
+        (sd.GD(lr=0.1, momentum=0.5, nesterov=True), 15.0),
+        (sd.SAM(lr=0.1, rho=0.1, weight_decay=0.5), 19.5),
+        (sd.GD(lr=0.1, momentum=1.0), None),
+        (sd.Lookahead(sd.GD(lr=0.1)), None),
+    ],
+)
+def test_the_edge_of_stability(algorithm, edge):
+    """Of gradient descent with the same numbers, or none."""
+    loss = sd.Loss("x**2 + y**2/2")
+    run = xr.Dataset(
+        {"w": (("time", "coord"), [[1.0, 0.5]])},
+        coords={"time": [0], "coord": ["x", "y"], "initial": ("coord", [1.0, 0.5])},
+    )
+    found = diagnostics(run, sd.Map(loss, algorithm))
+    assert found.get("edge", xr.DataArray(None)).values.ravel().tolist() == [edge]
+
+
 @pytest.mark.slow
 def test_the_same_as_computed_while_running():
     names = ("top_eigenvalue", "trace", "frobenius", "gradient_alignment", "switch_distance")

@@ -5,9 +5,11 @@ import pytest
 import xarray as xr
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import stats
 
 import samdyn as sd
 from samdyn.analysis.late.phases import two_phase
+from samdyn.analysis.late.pooled import _jackknifed
 
 RATE, DECAY, PLATEAU, PEAK = 0.2, 0.1, 1e-5, 1e-2
 
@@ -128,6 +130,33 @@ def test_a_floor_and_a_later_beginning():
     assert float(found.escape_rate.item()) == pytest.approx(RATE, abs=1e-6)
     assert int(found.start.item()) == 20
     assert float(found.plateau.item()) == pytest.approx(PLATEAU - 3.0, abs=1e-7)
+
+
+def test_a_fall_within_the_scatter_is_no_convergence():
+    t = np.arange(200)
+    noise = np.random.default_rng(10).standard_normal((20, 200))
+    hidden, seen = (two_phase(series(np.exp(-fall * t / 200 + 0.8 * noise))) for fall in (1.1, 2.5))
+    assert float(hidden.converges.mean()) <= 0.1
+    assert float(seen.converges.mean()) >= 0.9
+
+
+def test_the_jackknife_of_a_mean_is_students_interval():
+    values = np.random.default_rng(2).standard_normal((12, 1))
+    found = _jackknifed(values, lambda mean: float(mean[0]), 0.9)
+    reach = stats.t.ppf(0.95, 11) * np.std(values, ddof=1) / np.sqrt(12)
+    mean = np.mean(values)
+    np.testing.assert_allclose(found, [mean, mean - reach, mean + reach], rtol=1e-12)
+
+
+def test_a_particle_that_switches_after_the_record_has_no_phases():
+    run = simulated(np.random.default_rng(0), 3).to_dataset(name="loss")
+    run["switched"] = (("particle", "phase"), [[0], [400], [-1]])
+    found = two_phase(run)
+    assert found.start.values.tolist() == [0, 400, -1]
+    assert found.escapes.values.tolist() == [True, False, False]
+    assert found.converges.values.tolist() == [True, False, False]
+    never = two_phase(run.assign(switched=run.switched * 0 - 1), over="particle")
+    assert not bool(never.escapes)
 
 
 def test_what_is_refused():

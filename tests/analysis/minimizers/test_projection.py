@@ -143,6 +143,14 @@ def test_a_path_through_the_saddles_line_is_marked_not_lost():
     assert found["rank"].values.tolist() == [[1, -1, 1]]
     gap = np.linalg.norm(found.projection.values[0, 2] - found.projection.values[0, 0])
     assert float(found.along[0, 2]) == pytest.approx(gap)
+    later = along_and_across(PRODUCT, [[1.0, -1.0], [1.0, 1.2], [1.2, 1.0]])
+    assert np.isnan(later.chord.values).tolist() == [True, False, False]
+    assert later.along.values[1:].tolist() == [0.0, pytest.approx(gap)]
+    assert bool(along_and_across(PRODUCT, [[1.0, -1.0]]).along.isnull().all())
+    with pytest.raises(ValueError, match=r"one for each path, of shape \(2,\); got \(3, 2\)"):
+        along_and_across(PRODUCT, [[1.0, 1.2]], origin=np.ones((3, 2)))
+    with pytest.raises(ValueError, match="its time is empty"):
+        along_and_across(PRODUCT, later.projection.isel(time=slice(0, 0)))
     with pytest.raises(ValueError, match="origin must be a point from which gradient flow ends"):
         along_and_across(PRODUCT, [[1.0, 1.2]], origin=[1.0, -1.0])
     with pytest.raises(ValueError, match=r"path must have shape \(…, time, 2\)"):
