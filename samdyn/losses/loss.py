@@ -369,7 +369,7 @@ class Loss:
         >>> [c.kind for c in Loss("(x**2 - 1)**2 + y**2").critical_points([(-2, 2), (-2, 2)])]
         ['minimum', 'minimum', 'saddle']
         """
-        self._require_scalars("critical_points")
+        self.require_scalars("critical_points")
         return find_critical_points(self, self._checked_box(box), starts)
 
     def check(self, points: Any = None, seed: int = 0) -> Check:
@@ -385,7 +385,7 @@ class Loss:
         Check
             The largest relative error of each derivative; ``.ok`` if all are below 1e-10.
         """
-        self._require_scalars("check")
+        self.require_scalars("check")
         if points is None:
             low, high = np.transpose(self.box or ((-1.0, 1.0),) * self.dimension)
             points = np.random.default_rng(seed).uniform(low, high, (5, self.dimension))
@@ -410,7 +410,8 @@ class Loss:
             )
         return p
 
-    def _require_scalars(self, what: str) -> None:
+    def require_scalars(self, what: str) -> None:
+        """Refuse constants that are arrays, where ``what`` needs single numbers."""
         constants = {f"constant {name}": value for name, value in self.constants.items()}
         check_single(what, constants, ".replace")
 

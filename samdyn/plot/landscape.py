@@ -60,7 +60,7 @@ def contours(
         raise TypeError(f"loss must be a samdyn.Loss, got a {type(loss).__name__}")
     if loss.dimension != 2:
         raise ValueError(f"contours needs a loss of 2 variables; this one has {loss.dimension}")
-    loss._require_scalars("contours")
+    loss.require_scalars("contours")
     (left, right), (low, high) = loss._checked_box(box)
     checked_whole("levels", levels, 1)
     checked_whole("points", points, 2)

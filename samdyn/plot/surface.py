@@ -71,7 +71,7 @@ def surface(
         raise TypeError(f"loss must be a samdyn.Loss, got a {type(loss).__name__}")
     if loss.dimension != 2:
         raise ValueError(f"surface needs a loss of 2 variables; this one has {loss.dimension}")
-    loss._require_scalars("surface")
+    loss.require_scalars("surface")
     sides = loss._checked_box(box)
     checked_whole("points", points, 2)
     if run is not None:

@@ -101,11 +101,13 @@ def diagnostics(
     finite = np.isfinite(hessian).all(axis=(-2, -1))
     values, vectors = np.linalg.eigh(np.where(finite[..., None, None], hessian, 0.0))
     top = vectors[..., -1]
-    begun = _phases(run, len(maps), w)
+    begun, starts = _phases(run, len(maps), w), _starts(run, w)
     found: dict[str, Any] = {
         "loss": loss.value(points),
         "grad_norm": np.linalg.norm(gradient, axis=-1),
-        "switch_distance": np.linalg.norm(points - _origins(run, begun, w), axis=-1),
+        "switch_distance": np.linalg.norm(
+            points - _acting(begun, list(starts[..., None, :])), axis=-1
+        ),
         "top_eigenvalue": np.where(finite, values[..., -1], np.nan),
         "trace": np.trace(hessian, axis1=-2, axis2=-1),
         "frobenius": np.linalg.norm(hessian, axis=(-2, -1)),
@@ -153,24 +155,16 @@ def _phases(run: xr.Dataset, count: int, w: xr.DataArray) -> np.ndarray:
     return np.broadcast_to(last.transpose(*w.dims[:-1]).values, shape)
 
 
-def _origins(run: xr.Dataset, begun: np.ndarray, w: xr.DataArray) -> np.ndarray:
-    """Where the phase that acts at every recorded point began, of the shape of w."""
-    blank = w.isel(time=0, drop=True)
-    d = w.sizes["coord"]
+def _starts(run: xr.Dataset, w: xr.DataArray) -> np.ndarray:
+    """Where the run and each later phase of it began, of shape (phases, …, coord)."""
+    blank = w.isel(time=0, drop=True).drop_vars("coord", errors="ignore")
     initial = run["initial"].rename({"row": "coord"} if "row" in run["initial"].dims else {})
-    initial = (
-        initial.reset_coords(drop=True).isel(coord=slice(d)).drop_vars("coord", errors="ignore")
-    )
-    start = (
-        initial.broadcast_like(blank.drop_vars("coord", errors="ignore"))
-        .transpose(*blank.dims)
-        .values
-    )
-    places = [np.broadcast_to(start[..., None, :], w.shape)]
-    if begun.any():
-        later = run["switch_point"].transpose("phase", *blank.dims).values
-        places += [np.broadcast_to(one[..., None, :], w.shape) for one in later]
-    return _acting(begun, places)
+    initial = initial.reset_coords(drop=True).drop_vars("coord", errors="ignore")
+    initial = initial.isel(coord=slice(w.sizes["coord"])).broadcast_like(blank)
+    places = [initial.transpose(*blank.dims).values]
+    if "switch_point" in run:
+        places += list(run["switch_point"].transpose("phase", *blank.dims).values)
+    return np.array(places)
 
 
 def _acting(begun: np.ndarray, of_each: list[Any]) -> np.ndarray:
@@ -217,19 +211,24 @@ def _with_manifold(
     projection = np.full(w.shape, np.nan)
     time = w["time"].values
     switch = switch_of(run).transpose(*w.dims[:-2]).values
+    starts = _starts(run, w)
     for place in np.ndindex(shape[:-1]):
         here = known[place]
         if not here.any():
             continue
-        path = along_and_across(of_one(loss, place), w.values[place][here])
-        gone = path["along"].values
+        # the path leads through the point at which the last phase began, recorded or not
+        since = int(np.searchsorted(time[here], switch[place]))
+        begun = [start[place] for start in starts if np.isfinite(start[place]).all()]
+        points = np.insert(w.values[place][here], since, begun[-1], axis=0)
+        path = along_and_across(of_one(loss, place), points)
+        gone, kept = path["along"].values, np.arange(path.sizes["time"]) != since
         sound = np.flatnonzero(np.isfinite(gone))
         if len(sound):  # from the first projection since the switch
-            since = int(np.searchsorted(time[here][sound], switch[place]))
-            gone = gone - gone[sound[min(since, len(sound) - 1)]]
-        gone_along[place][here] = gone
-        across[place][here] = path["across"].values
-        projection[place][here] = path["projection"].values
+            first = min(int(np.searchsorted(sound, since)), len(sound) - 1)
+            gone = gone - gone[sound[first]]
+        gone_along[place][here] = gone[kept]
+        across[place][here] = path["across"].values[kept]
+        projection[place][here] = path["projection"].values[kept]
     dims = w.dims[:-1]
     more = {
         "along": (dims, gone_along),

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from samdyn.analysis.mean_square.samples import checked_points, fitted, samples_of, whitened
+from samdyn.analysis.mean_square.samples import fitted, samples_of, whitened
+from samdyn.analysis.points import finite_points
 from samdyn.losses.loss import Loss
 
 if TYPE_CHECKING:
@@ -141,7 +142,7 @@ def gradient_noise(loss: Loss, points: Any) -> xr.Dataset:
     """
     import xarray as xr
 
-    samples, points = samples_of(loss), checked_points(loss, points)
+    samples, points = samples_of(loss), finite_points(loss, points, "points")
     values, gradients = samples.value(points), samples.grad(points)
     if np.any(values < 0):
         raise ValueError(

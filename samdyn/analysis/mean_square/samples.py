@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from samdyn.analysis.points import finite_points
 from samdyn.losses.loss import Loss
 from samdyn.losses.samples import Samples
 
@@ -28,20 +29,6 @@ def samples_of(loss: Any) -> Samples:
     return loss.samples
 
 
-def checked_points(loss: Loss, points: Any) -> np.ndarray:
-    """Points of shape (…, d); of a loss of one variable also a number."""
-    points, d = np.asarray(points, float), loss.dimension
-    if points.ndim == 0 and d == 1:
-        points = points.reshape(1)
-    if points.ndim == 0 or points.shape[-1] != d or not np.all(np.isfinite(points)):
-        names = ", ".join(loss.variables)
-        raise ValueError(
-            f"point must be finite and have {d} entries ({names}) in its last dimension, got "
-            f"{points.tolist() if points.size < 10 else f'shape {points.shape}'}"
-        )
-    return points
-
-
 def fitted(loss: Loss, point: Any) -> np.ndarray:
     """The Hessians of the samples, shape (n, d, d), at a point that is a minimum of every one.
 
@@ -55,7 +42,7 @@ def fitted(loss: Loss, point: Any) -> np.ndarray:
         If a sample's gradient does not vanish there, or one of the Hessians has a negative
         eigenvalue, or all are 0.
     """
-    samples, z = samples_of(loss), checked_points(loss, point)
+    samples, z = samples_of(loss), finite_points(loss, point, "point")
     if z.ndim != 1:
         raise ValueError(f"point must be one point, of shape ({loss.dimension},), got {z.shape}")
     hessians = samples.hessian(z)

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from samdyn.analysis.minimizers.projection import checked_points, project
+from samdyn.analysis.minimizers.projection import project
+from samdyn.analysis.points import finite_points
 from samdyn.losses.loss import Loss
 
 
@@ -48,7 +49,7 @@ def along_and_across(loss: Loss, path: Any, origin: Any = None) -> xr.Dataset:
     (array([1. , 0.5]), array([0., 0.]))
     """
     data = _labelled(loss, path)
-    points = checked_points(loss, data.values, "along_and_across", "path")
+    points = finite_points(loss, data.values, "path", "along_and_across")
     found = project(loss, points)
     limits = np.where(found.converged[..., None], found.point, np.nan)
     base = _first(limits) if origin is None else _projected(loss, origin, points.shape[:-2])
@@ -74,7 +75,7 @@ def _first(limits: np.ndarray) -> np.ndarray:
 
 def _projected(loss: Loss, origin: Any, shape: tuple[int, ...]) -> np.ndarray:
     """The minimiser that each path's origin leads to."""
-    points = checked_points(loss, origin, "along_and_across", "origin")
+    points = finite_points(loss, origin, "origin", "along_and_across")
     try:
         points = np.broadcast_to(points, (*shape, loss.dimension))
     except ValueError:

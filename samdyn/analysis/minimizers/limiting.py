@@ -9,8 +9,9 @@ import xarray as xr
 
 from samdyn.analysis.minimizers.following import follow
 from samdyn.analysis.minimizers.notions import Notion
-from samdyn.analysis.minimizers.projection import checked_points, project
+from samdyn.analysis.minimizers.projection import project
 from samdyn.analysis.minimizers.split import split
+from samdyn.analysis.points import finite_points
 from samdyn.losses.loss import Loss
 from samdyn.numbers import checked_number
 
@@ -82,7 +83,7 @@ def limiting_flow(
     >>> bool(abs(flow.w.values[1, 0] - np.exp(s)) < 1e-10)
     True
     """
-    points = checked_points(loss, start, "limiting_flow", "start")
+    points = finite_points(loss, start, "start", "limiting_flow")
     if points.ndim > 2:
         raise ValueError(f"start must be one point or several, (d,) or (n, d); got {points.shape}")
     if isinstance(times, xr.DataArray):

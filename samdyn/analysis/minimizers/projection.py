@@ -8,6 +8,7 @@ import numpy as np
 
 from samdyn.analysis.minimizers.relaxation import next_length, relaxed
 from samdyn.analysis.minimizers.split import FLAT, Split, newton_step, split
+from samdyn.analysis.points import finite_points
 from samdyn.losses.loss import Loss
 from samdyn.numbers import checked_whole
 
@@ -21,6 +22,13 @@ _ERROR = 1e-13
 _ROUNDING = 1e-15
 _FAR = 1e8
 _EPS = float(np.finfo(float).eps)
+
+
+_VANISHED = 1e-12
+"""A Hessian that falls to this part of its size on the way counts as 0."""
+
+_BESIDE = 1e-3
+"""How far along a flat direction the loss is looked at, in units of 1 + |w|."""
 
 
 class Projection(NamedTuple):
@@ -93,11 +101,11 @@ def project(loss: Loss, w: Any, *, steps: int = 1000) -> Projection:
     >>> round(float(x * y), 12), round(float(x**2 - y**2), 11)
     (1.0, 3.0)
     """
-    start = checked_points(loss, w, "project")
+    start = finite_points(loss, w, "w", "project")
     checked_whole("steps", steps, 1)
     flat = start.reshape(-1, loss.dimension)
     point = _followed(loss, flat, steps)
-    kind, rank = _described(loss, point)
+    kind, rank = _described(loss, flat, point)
     shape = start.shape[:-1]
     distance = np.linalg.norm(point - flat, axis=-1)
     return Projection(
@@ -106,24 +114,6 @@ def project(loss: Loss, w: Any, *, steps: int = 1000) -> Projection:
         rank.reshape(shape),
         distance.reshape(shape),
     )
-
-
-def checked_points(loss: Any, w: Any, what: str, name: str = "w") -> np.ndarray:
-    """Points of a loss as floats, or one sentence that says why not."""
-    if not isinstance(loss, Loss):
-        raise TypeError(f"loss must be a samdyn.Loss, got {loss!r}")
-    loss._require_scalars(what)
-    points = np.asarray(w, dtype=float)
-    if points.ndim == 0 or points.shape[-1] != loss.dimension:
-        raise ValueError(
-            f"{name} must have shape (…, {loss.dimension}), an entry for each of "
-            f"{', '.join(loss.variables)}; got shape {points.shape}"
-        )
-    if not np.all(np.isfinite(points)):
-        raise ValueError(
-            f"{name} must be finite, got a point with {points[~np.isfinite(points)][0]}"
-        )
-    return points
 
 
 def _followed(loss: Loss, start: np.ndarray, steps: int) -> np.ndarray:
@@ -205,16 +195,31 @@ def polished(loss: Loss, w: np.ndarray, rank: np.ndarray | None = None) -> np.nd
     return np.where((shortest <= 1e-12 * size)[:, None], best, np.nan)
 
 
-def _described(loss: Loss, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _described(loss: Loss, starts: np.ndarray, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The kind of each limit, and the rank of the Hessian there."""
     kind, rank = np.full(len(points), "none", dtype="<U7"), np.zeros(len(points), int)
-    found = np.all(np.isfinite(points), axis=-1)
-    if np.any(found):
-        values = split(loss, points[found]).eigenvalues
-        bound = FLAT * np.max(np.abs(values), axis=-1, keepdims=True)
-        rank[found] = np.sum(np.abs(values) > bound, axis=-1)
-        falls = np.any(values < -bound, axis=-1)
-        kind[found] = np.where(
-            falls, np.where(np.any(values > bound, -1), "saddle", "maximum"), "minimum"
-        )
+    found = np.flatnonzero(np.all(np.isfinite(points), axis=-1))
+    if not len(found):
+        return kind, rank
+    before = np.max(np.abs(split(loss, starts[found]).eigenvalues), axis=-1)
+    here = np.max(np.abs(split(loss, points[found]).eigenvalues), axis=-1)
+    found = found[here > _VANISHED * before]
+    parts = split(loss, points[found])
+    bound = FLAT * np.max(np.abs(parts.eigenvalues), axis=-1, keepdims=True)
+    rank[found] = np.sum(np.abs(parts.eigenvalues) > bound, axis=-1)
+    rises = np.any(parts.eigenvalues > bound, axis=-1)
+    falls = np.any(parts.eigenvalues < -bound, axis=-1) | _lower(loss, points[found], parts)
+    kind[found] = np.where(falls, np.where(rises, "saddle", "maximum"), "minimum")
     return kind, rank
+
+
+def _lower(loss: Loss, points: np.ndarray, parts: Split) -> np.ndarray:
+    """Whether the loss falls along a direction in which the Hessian says nothing."""
+    size = 1.0 + np.linalg.norm(points, axis=-1)
+    level = loss.value(points) - 1e-14 * np.abs(parts.top) * size**2
+    lower = np.zeros(len(points), bool)
+    for k in range(points.shape[-1]):
+        step = _BESIDE * size[:, None] * parts.vectors[:, :, k]
+        for beside in (points + step, points - step):
+            lower |= (k >= parts.rank) & (loss.value(beside) < level)
+    return lower

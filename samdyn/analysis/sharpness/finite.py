@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from samdyn.analysis.points import finite_points
 from samdyn.analysis.sharpness.average import average_rise
 from samdyn.analysis.sharpness.landscape import Formula, Landscape, Long, samples, whole
 from samdyn.analysis.sharpness.worst import Rise, worst_rise
@@ -151,7 +152,7 @@ def sharpness(
     """
     check_loss(loss, kind)
     check_positive(tol=tol)
-    p = checked_points(loss, p)
+    p = finite_points(loss, p, "p")
     rho = np.asarray(checked_number("rho", rho, above=0.0), dtype=float)
     if np.any((rho < 1.0 / _LARGEST) | (rho > _LARGEST)):
         raise ValueError(
@@ -253,24 +254,3 @@ def check_loss(loss: Any, kind: str) -> None:
         raise ValueError(f"kind must be 'worst', 'ascent' or 'average', got {kind!r}")
     constants = {f"constant {name}": value for name, value in loss.constants.items()}
     check_single("sharpness", constants, "loss.replace")
-
-
-def checked_points(loss: Loss, p: Any) -> np.ndarray:
-    """Points of shape (…, d), or refuse them in one sentence.
-
-    Of a loss of one variable a number is a point.
-    """
-    try:
-        points = np.asarray(p, dtype=float)
-    except (TypeError, ValueError):
-        raise TypeError(f"p must be an array of real numbers, got {p!r}") from None
-    if points.ndim == 0 and loss.dimension == 1:
-        points = points.reshape(1)
-    if not points.size or points.ndim == 0 or points.shape[-1] != loss.dimension:
-        raise ValueError(
-            f"p must have shape (…, {loss.dimension}), one entry for each of "
-            f"{', '.join(loss.variables)}; got shape {points.shape}"
-        )
-    if not np.all(np.isfinite(points)):
-        raise ValueError(f"p must be finite, got {points}")
-    return points

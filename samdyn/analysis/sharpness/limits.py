@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from samdyn.analysis.sharpness.finite import check_loss, checked_points
+from samdyn.analysis.points import finite_points
+from samdyn.analysis.sharpness.finite import check_loss
 from samdyn.analysis.sharpness.landscape import Formula, samples, whole
 from samdyn.losses.loss import Loss
 from samdyn.numbers import check_positive
@@ -74,7 +75,7 @@ def limiting_sharpness(
     """
     check_loss(loss, kind)
     check_positive(rtol=rtol)
-    p = checked_points(loss, p)
+    p = finite_points(loss, p, "p")
     formulas = samples(loss) if per_sample else [whole(loss)]
     return np.mean([_limit(formula, p, kind, rtol) for formula in formulas], axis=0)
 

@@ -192,3 +192,20 @@ def test_what_is_refused(run):
     with pytest.raises(ValueError, match="system must have the coordinates"):
         diagnostics(run, sd.Map(sd.Loss("x**2 + y**2"), sd.GD(lr=0.1)))
     xr.testing.assert_identical(diagnostics(bare, sd.Map(LOSS, LATE)).trace, diagnostics(run).trace)
+
+
+def test_lengths_along_the_manifold_count_from_the_switch_itself():
+    late = sd.Switch([(0, sd.GD(lr=0.1)), (sd.Converged(tol=1e-6), sd.SAM(lr=0.1, rho=0.1))])
+    system = sd.Map(sd.losses.scalar_factorization(), late)
+    often, seldom = (
+        sd.simulate(system, [2.0, 0.9], 200, record=every, progress=False) for every in (1, 10)
+    )
+    assert int(often.switched.item()) % 10
+    every = sd.diagnostics(often, manifold=True)
+    some = sd.diagnostics(seldom, manifold=True)
+    same = every.sel(time=some.time)
+    # a polygon through fewer points is shorter
+    assert np.all(np.abs(some.along - same.along) < 0.02 * np.abs(same.along).max())
+    assert abs(float(every.along.sel(time=int(often.switched.item())))) < 1e-12
+    part = sd.diagnostics(seldom.isel(time=slice(5, None)), manifold=True)
+    assert np.all(np.abs(part.along - some.along.isel(time=slice(5, None))) < 0.02)

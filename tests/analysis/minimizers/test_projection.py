@@ -155,3 +155,17 @@ def test_a_path_through_the_saddles_line_is_marked_not_lost():
         along_and_across(PRODUCT, [[1.0, 1.2]], origin=[1.0, -1.0])
     with pytest.raises(ValueError, match=r"path must have shape \(…, time, 2\)"):
         along_and_across(PRODUCT, [1.0, 1.2])
+
+
+@pytest.mark.parametrize(
+    ("formula", "start", "kind"),
+    [
+        ("(x*y*z - 1)**2", [0.0, 0.0, 0.0], "none"),
+        ("x**3", [1.0], "none"),
+        ("x**2 - y**4", [1.0, 0.0], "saddle"),
+        ("-x**2 - y**4", [0.0, 0.0], "maximum"),
+        ("x**2*(1 + y**2)", [1.0, 0.5], "minimum"),
+    ],
+)
+def test_degenerate_points_are_no_minima(formula, start, kind):
+    assert sd.project(sd.Loss(formula), start).kind == kind
