@@ -8,6 +8,7 @@ import numpy as np
 import xarray as xr
 
 from samdyn.analysis.late.growth import NO_GROWTH, Growth, growth
+from samdyn.analysis.late.series import Known
 from samdyn.analysis.late.settling import NO_SETTLING, Settling, settling
 
 _FEWEST = 4
@@ -25,6 +26,7 @@ _ABOUT = {
     "converges": ("whether there is a convergence phase", "", "1"),
     "convergence_rate": ("rate of convergence of the loss", "k", _STEP),
     "convergence_interval": ("interval of the rate of convergence", "k", _STEP),
+    "convergence_misfit": ("dependence of the decay's fit on the record's length", "", "1"),
     "plateau": ("loss that the decay leads to", "L_\\infty", "1"),
     "drift": ("rate at which that level falls", "c", _STEP),
     "fit": ("loss as fitted", "L", "1"),
@@ -35,11 +37,12 @@ Phases = tuple[Growth, Settling, np.ndarray]
 """Both phases of a series, and the steps that it has."""
 
 
-def phases_of(t: np.ndarray, y: np.ndarray, factor: float, level: float) -> Phases:
+def phases_of(known: Known, factor: float, level: float) -> Phases:
     """Both phases of the logarithm of one series of losses."""
+    t, y, before = known
     if len(t) < _FEWEST:
         return NO_GROWTH, NO_SETTLING, t
-    up = growth(t, y, factor, level)
+    up = growth(t, y, before, factor, level)
     return up, settling(t, y, up.end, up.present, factor, level), t
 
 
@@ -92,6 +95,7 @@ def gathered(
         "converges": laid(lambda p: p[1].present),
         "convergence_rate": laid(lambda p: p[1].rate.value),
         "convergence_interval": laid(lambda p: p[1].rate[1:], "bound"),
+        "convergence_misfit": laid(lambda p: p[1].misfit),
         "plateau": laid(lambda p: within(p[1].present, floor + p[1].plateau)),
         "drift": laid(lambda p: within(p[1].present, p[1].drift)),
         "fit": laid(lambda p: floor + fitted(p, time), "time"),

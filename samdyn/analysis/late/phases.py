@@ -27,13 +27,17 @@ def two_phase(
     it is given exponentially fast, and then converges to a flatter one in the same valley. Here
     each phase is found in the recorded losses, fitted, or said to be absent.
 
-    Escape ends at the largest loss after the switch, less what rises there at under a tenth of
-    the exponential rate. The exponential stretch is found, not set: log L from the switch to its
-    maximum is cut into straight pieces by change-point regression, and the piece of three points
-    or more that rises most is it, so that the jump with which normalised SAM begins is left out,
-    and so is saturation. Convergence is L = A exp(-k s) + P exp(-c s) from where the loss has
-    halved: the plateau P, as SAM ends in a cycle, and its drift c, as it moves along the minima,
-    are fitted along and left out where the information criterion does without them.
+    Whether SAM escapes is decided by the whole rise of the loss, from the switch to its maximum;
+    a jump counts. Escape ends at the largest loss after the switch, less what rises there at
+    under a tenth of the exponential rate. The exponential stretch is found, not set: log L from
+    the switch to its maximum is cut into straight pieces by change-point regression, and the
+    piece of three points or more that rises most is it, so that the jump with which normalised
+    SAM begins is left out, and so is saturation. An escape by a jump alone, after which no such
+    piece rises by ``factor``, has no rate; it ends where the loss comes within ``factor`` of its
+    maximum. Convergence is L = A exp(-k s) + P exp(-c s) after the end, from where the loss has
+    halved, or from the switch on if there is no escape: the plateau P, as SAM ends in a cycle,
+    and its drift c, as it moves along the minima, are fitted along and left out where the
+    information criterion does without them.
 
     Parameters
     ----------
@@ -46,9 +50,13 @@ def two_phase(
         Dimensions, as a rule "particle", over which the loss is averaged first: the rates are
         those of E L, which the theorems are on, and intervals come from how the particles
         differ (jackknife; of at least 3). The rate of E L is above that of a typical particle,
-        ``typical_rate``, the mean of the particles' own.
+        ``typical_rate``, the mean of the particles' own. Particles that were never switched are
+        left out. If an event switched the others at different steps, each is averaged from its
+        own switch on: ``time``, ``end`` and the stretch then count from there, ``start`` is -1,
+        and the mean goes as far as the record of the last that was switched.
     floor : float, default 0
-        The least value that the loss can have, above which it grows exponentially.
+        The least value that the loss can have, above which it grows exponentially. A loss may
+        be below by 1e-9 of the largest recorded, which is rounding; see Notes.
     factor : float, default 2
         A phase counts as absent if the loss rises, or falls, by less.
     level : float, default 0.95
@@ -57,30 +65,47 @@ def two_phase(
     Returns
     -------
     xarray.Dataset
-        Over the dimensions of the particles: ``start`` (the switch; -1 where it never came),
+        Over the dimensions of the particles: ``start`` (the switch; -1 where it never came, or
+        not at one step),
         ``escapes``, ``end``, ``escape_rate`` of log L per step, ``multiplier`` = exp(rate/2), by
         which the distance from the minimum grows as L ~ m^(2t); ``converges``,
-        ``convergence_rate``, ``plateau``, ``drift``; with a dimension ``bound`` (low, high)
-        ``escape_interval``, ``multiplier_interval``, ``convergence_interval`` and
-        ``escape_stretch``; over ``time`` the fitted loss, ``fit``. What belongs to an absent
-        phase is NaN, ``end`` -1. With ``over`` also ``typical_rate`` and ``typical_interval``.
+        ``convergence_rate``, ``convergence_misfit``, ``plateau``, ``drift``; with a
+        dimension ``bound`` (low, high) ``escape_interval``, ``multiplier_interval``,
+        ``convergence_interval`` and ``escape_stretch``; over ``time`` the fitted loss,
+        ``fit``. What belongs to an absent phase is NaN, ``end`` -1. With ``over`` also
+        ``typical_rate``, ``typical_interval`` and ``averaged``, the number of particles.
 
     Raises
     ------
     TypeError, ValueError
-        If nothing was recorded, a loss is below the floor, or an argument is out of range.
+        If nothing was recorded, a loss is below the floor by more than rounding, an argument is
+        out of range, or particles switched at different steps were not recorded at even steps
+        and at each switch.
 
     Notes
     -----
     A phase is absent unless the loss changes by ``factor``, and by 4 (convergence: 2) standard
     deviations about the fit; and unless 0 is outside the interval of the rate (for an escape of
-    fewer than 8 recorded steps the interval is too wide to ask that of it). An escape on fewer
-    than 3 recorded steps has no rate. Without ``over`` intervals allow for errors that are
-    correlated, up to a random walk; of a deterministic run, they say how far from a line the
-    logarithm is. As the stretch is looked for, 95 % intervals of simulated noisy series held the
-    rate in 89 to 99 % of cases, and of minibatch runs that escape within 15 steps in 84 %. A
-    logarithm of the loss that is a random walk without drift is taken for an escape in a fifth
-    of cases; average over particles then.
+    fewer than 8 recorded steps the interval is too wide to ask that of it). Without ``over``
+    intervals allow for errors that are correlated, up to a random walk; of a deterministic run,
+    they say how far from a line the logarithm is. As the stretch is looked for, 95 %
+    intervals of simulated noisy series held the rate in 89 to 99 % of cases, and of minibatch
+    runs that escape within 15 steps in 84 %. A logarithm of the loss that is a random walk
+    without drift is taken for an escape in a fifth of cases; average over particles then.
+
+    A decay need not be exponential: that of normalised SAM moving along the minima is like a
+    power of time, and then rate, plateau and drift depend on how long the run is.
+    ``convergence_misfit`` is by how much: the logarithm of the ratio of the rate fitted to the
+    first half of the steps of the decay to that of the whole, or, if it is more, of how far
+    apart the two drifts lead in the second half. It is 0 for an exponential, with a plateau or
+    not, and 0.25 and more for 1/(1 + s/100) from 400 to 4,000 steps. Above 0.2 do not trust the
+    rate, unless its interval is as wide: noise makes the halves differ too.
+
+    A mean loss over data is a difference of larger numbers and known to some 1e-16 of these, no
+    better. Where recorded losses are at the floor, or below it, rounding is taken to reach four
+    times as far above it as they go below it, or as the smallest is above it if that is at most
+    1e-9 of the largest loss. Losses within it are not known and left out; of such a loss at the
+    switch it counts only that it is no larger.
 
     Examples
     --------
@@ -99,6 +124,6 @@ def two_phase(
         raise ValueError(f"level must be between 0 and 1, got {level}")
     series = series_of(run, after, floor)
     if over is None:
-        found = [phases_of(t, y, factor, level) for _, t, y in series.each()]
+        found = [phases_of(known, factor, level) for known in series.each()]
         return gathered(series.loss, series.start, found, floor, level, factor)
     return pooled(series, over, floor, factor, level)

@@ -9,7 +9,7 @@ import xarray as xr
 
 from samdyn.analysis.late.gathering import Phases, gathered, phases_of
 from samdyn.analysis.late.growth import Coefficient, Growth
-from samdyn.analysis.late.series import Series
+from samdyn.analysis.late.series import Series, known_of
 from samdyn.analysis.late.settling import Settling, full, refined, thinned
 
 _FEWEST = 3
@@ -25,7 +25,7 @@ def pooled(
     ------
     ValueError
         If there are no such dimensions, fewer than 3 particles along them, or switches at
-        different steps.
+        different steps of a record that is not even.
     """
     names = [over] if isinstance(over, str) else list(over)
     known = [str(dim) for dim in series.loss.dims[:-1]]
@@ -38,22 +38,27 @@ def pooled(
         raise ValueError(
             f"over must leave at least {_FEWEST} particles to average, got {flat.sizes['member']}"
         )
-    if np.ptp(series.start.values) != 0:
-        raise ValueError(
-            "over averages particles step by step, and these were switched at different steps; "
-            "leave it out"
-        )
+    start = series.start.broadcast_like(series.loss.isel(time=0, drop=True))
+    starts = start.stack(member=names).transpose(*flat.dims[:-1]).values
+    steps = np.unique(starts[starts >= 0])
+    losses = flat.values if len(steps) < 2 else since(flat["time"].values, flat.values, starts)
     mean = flat.isel(member=0, drop=True).copy()
-    found, typical = [], []
+    if len(steps) > 1:
+        mean = mean.assign_coords(time=mean["time"] - mean["time"][0])
+    found, typical, counts = [], [], []
     for place in np.ndindex(mean.shape[:-1]):
-        curves = flat.values[place]
-        whole = np.isfinite(curves).all(axis=0)
+        curves = losses[place][starts[place] >= 0]
+        counts.append(len(curves))
+        whole = np.isfinite(curves).all(axis=0) & (len(curves) >= _FEWEST)
         time, curves = mean["time"].values[whole], curves[:, whole]
-        one = _of_mean(time, curves, factor, level)
+        one = _of_mean(time, curves, series.rounding, factor, level)
         found.append(one)
         typical.append(_typical(time, curves, one, level))
-    result = gathered(mean, series.start.isel(dict.fromkeys(names, 0), drop=True), found, floor,
-                      level, factor)  # fmt: skip
+    common = int(steps[0]) if len(steps) == 1 else -1
+    switch = xr.full_like(mean.isel(time=0, drop=True), common, dtype=int)
+    result = gathered(mean, switch, found, floor, level, factor)
+    said = {"long_name": "particles averaged: those that were switched", "units": "1"}
+    result["averaged"] = (mean.dims[:-1], np.reshape(counts, mean.shape[:-1]), said)
     values = np.array(typical).reshape(*mean.shape[:-1], 3)
     about = {"long_name": "mean of the particles' own rates of escape", "units": "1/step"}
     result["typical_rate"] = (mean.dims[:-1], values[..., 0], about)
@@ -61,12 +66,27 @@ def pooled(
     return result
 
 
-def _of_mean(t: np.ndarray, curves: np.ndarray, factor: float, level: float) -> Phases:
+def since(time: np.ndarray, losses: np.ndarray, starts: np.ndarray) -> np.ndarray:
+    """Losses of shape (…, times), each moved to begin at its own switch; NaN after the record."""
+    every = np.diff(time)
+    if np.ptp(every) != 0 or np.any((starts[starts >= 0] - time[0]) % every[0] != 0):
+        raise ValueError(
+            "over averages particles step by step, and these were switched at different steps; "
+            "run simulate with record=1, so that each switch is recorded, or leave over out"
+        )
+    places = np.arange(len(time)) + np.maximum(starts - time[0], 0)[..., None] // every[0]
+    moved = np.take_along_axis(losses, np.minimum(places, len(time) - 1), axis=-1)
+    return np.where(places < len(time), moved, np.nan)
+
+
+def _of_mean(
+    time: np.ndarray, curves: np.ndarray, rounding: float, factor: float, level: float
+) -> Phases:
     """The phases of the mean of curves of shape (particles, times)."""
-    mean = np.mean(curves, axis=0)
-    good = mean > 0
-    t, curves, mean = t[good], curves[:, good], mean[good]
-    up, down, _ = phases_of(t, np.log(mean), factor, level)
+    mean = np.mean(curves, axis=0) if len(curves) else np.zeros(len(time))
+    known = known_of(time, mean, rounding)
+    t, curves = known.steps, curves[:, np.isin(time, known.steps)]
+    up, down, _ = phases_of(known, factor, level)
     if up.last > up.first:
         up = _regrown(t, curves, up, level)
     if down.present:

@@ -29,6 +29,8 @@ class Settling(NamedTuple):
         Per step.
     size, plateau, drift : float
         The plateau is 0 where the decay shows none, and the drift where it stays the same.
+    misfit : float
+        By how much the fit depends on the length of the series; see `misfit`.
     """
 
     present: bool
@@ -37,9 +39,10 @@ class Settling(NamedTuple):
     size: float
     plateau: float
     drift: float
+    misfit: float
 
 
-NO_SETTLING = Settling(False, 0, UNKNOWN, np.nan, np.nan, np.nan)
+NO_SETTLING = Settling(False, 0, UNKNOWN, np.nan, np.nan, np.nan, np.nan)
 
 
 class Shape(NamedTuple):
@@ -78,9 +81,31 @@ def settling(
     enough = fallen >= max(np.log(factor), 2 * scatter) and log_size > log_plateau - np.log(factor)
     if not (enough and slope.low > 0):
         return NO_SETTLING
-    return Settling(
-        True, first, slope, float(np.exp(log_size)), float(np.exp(log_plateau)), float(drift)
-    )
+    size, plateau = map(float, np.exp([log_size, log_plateau]))
+    apart = misfit(t[first:], y[first:], shape.parameters)
+    return Settling(True, first, slope, size, plateau, float(drift), apart)
+
+
+def misfit(t: np.ndarray, y: np.ndarray, parameters: np.ndarray) -> float:
+    """How far a fit to the first half of the steps is from the ``parameters`` of the whole.
+
+    The logarithm of the ratio of the two rates, or, if it is more and both have a plateau, that
+    of the ratio to which their drifts take it apart in the other half. 0 for an exponential; a
+    decay like a power of time has no rate, so that each length gives another. NaN if the half
+    is of fewer than 6 points or shows no decay.
+    """
+    half = int(np.searchsorted(t, (t[0] + t[-1]) / 2, "right"))
+    if half < _FEWEST:
+        return np.nan
+    kept = thinned(half)
+    early = chosen((t[kept] - t[0]).astype(float), y[kept]).parameters
+    rates, drifts = np.array([full(early), full(parameters)]).T[2:]
+    if not np.all(rates > 0):
+        return np.nan
+    apart = abs(float(np.log(rates[0] / rates[1])))
+    if min(len(early), len(parameters)) > 2:
+        apart = max(apart, abs(float(drifts[0] - drifts[1])) * float(t[-1] - t[half - 1]))
+    return apart
 
 
 def thinned(n: int) -> np.ndarray:

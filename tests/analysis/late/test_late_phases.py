@@ -159,6 +159,131 @@ def test_a_particle_that_switches_after_the_record_has_no_phases():
     assert not bool(never.escapes)
 
 
+@pytest.mark.parametrize("onset", [(0.8, 0.98, 0.999), (1.0, 1.0, 1.0)])
+def test_a_jump_alone_is_an_escape_without_a_rate(onset):
+    before = 1e-2 * np.exp(-4.2 * np.arange(7))
+    after = 1.74e-3 * np.concatenate([onset, np.exp(-0.01 * np.arange(400))])
+    found = two_phase(series(np.concatenate([before, after])), after=6).isel(particle=0)
+    assert bool(found.escapes)
+    assert int(found.end) == 7
+    assert np.isnan(found.escape_rate)
+    assert found.escape_stretch.values.tolist() == [-1, -1]
+    assert bool(found.converges)
+    assert float(found.convergence_rate) == pytest.approx(0.01, rel=1e-6)
+    later = two_phase(series(np.concatenate([before, after])), after=7).isel(particle=0)
+    assert not bool(later.escapes)
+    assert float(later.convergence_rate) == pytest.approx(0.01, rel=0.01)
+
+
+def test_a_jump_to_a_cycle_that_falls_or_to_noise_is_an_escape():
+    """A cycle of two steps is no noise, whatever its size; noise alone is no escape."""
+    t, rng = np.arange(200), np.random.default_rng(11)
+    level = np.where(t > 0, 1.0, 1e-6)
+    cycle = two_phase(series(level * np.exp(-0.05 * t + 1.7 * (-1.0) ** t))).isel(particle=0)
+    assert bool(cycle.escapes)
+    assert int(cycle.end) == 2
+    assert float(cycle.convergence_rate) == pytest.approx(0.05, rel=0.01)
+    noise = np.exp(0.5 * rng.standard_normal((25, 200)))
+    assert float(two_phase(series(level * noise)).escapes.mean()) == 1.0
+    assert float(two_phase(series(noise)).escapes.mean()) <= 0.08
+
+
+@pytest.mark.slow
+def test_normalised_sam_jumps_off_the_minimum():
+    """From a minimum that an event finds, to a cycle about a minimum where it stays."""
+    late = sd.Switch(
+        [(0, sd.GD(lr=0.1)), (sd.Converged(1e-6), sd.SAM(lr=0.1, rho=np.array([0.05, 0.1])))]
+    )
+    run = sd.simulate(
+        sd.Map(sd.Loss("(x*y - 1)**2"), late), [0.3, 0.4], 300, record=1, progress=False
+    )
+    found = two_phase(run)
+    assert found.escapes.values.tolist() == [True, True]
+    assert found.end.values.tolist() == [36, 36]
+    assert found.converges.values.tolist() == [False, False]
+
+
+@pytest.mark.slow
+def test_a_run_that_settles_where_its_loss_is_lost_in_rounding():
+    """The loss is a mean over data, a polynomial whose terms cancel."""
+    data = {"a": [1, 1.2, 0.8, 1.1], "b": [1, 1.2, 0.8, 1.1]}
+    loss = sd.Loss("(a*x*y - b)**2/2", variables="x y", data=data)
+    late = sd.Switch([(0, sd.GD(lr=0.2)), (200, sd.USAM(lr=0.2, rho=0.2))])
+    run = sd.simulate(sd.Map(loss, late), [2.0, 0.6], 500, record=1, progress=False)
+    assert -1e-14 < float(run.loss.min()) < 0
+    found = two_phase(run)
+    assert not bool(found.escapes)
+    assert not bool(found.converges)
+    gd = two_phase(run.loss, after=0)
+    assert bool(gd.converges)
+
+
+def test_what_is_within_rounding_of_the_floor_is_not_known():
+    noise = 2e-16 * np.resize([1.0, -1.0, 0.5, 3.0, 0.0], 100)
+    decay = np.concatenate([1e-2 * np.exp(-0.5 * np.arange(60)), noise])
+    alone = two_phase(series(np.where(decay > 8e-16, decay, 0.0))).isel(particle=0)
+    noisy = two_phase(series(decay)).isel(particle=0)
+    for one in (alone, noisy):
+        assert float(one.convergence_rate) == pytest.approx(0.5, rel=1e-9)
+        assert float(one.plateau) == 0.0
+    with pytest.raises(ValueError, match="floor must be the least value"):
+        two_phase(series(decay - 1e-6))
+
+
+def test_a_jump_from_within_rounding_is_an_escape():
+    """Of the loss at the switch it is known that it is no larger than rounding."""
+    rounded = np.resize([2e-16, -2e-16, 0.0], 20)
+    fall = 1e-3 * np.exp(-0.02 * np.arange(300))
+    found = two_phase(series(np.concatenate([rounded, fall]))).isel(particle=0)
+    assert bool(found.escapes)
+    assert int(found.end) == 20
+    assert float(found.convergence_rate) == pytest.approx(0.02, rel=1e-9)
+
+
+def test_a_decay_that_is_not_exponential_shows_in_the_misfit():
+    t = np.arange(1000)
+    noise = np.exp(0.1 * np.random.default_rng(3).standard_normal(1000))
+    powers = [0.01 / (1 + 0.01 * t), 0.01 / (1 + 0.01 * t) ** 0.5]
+    for found in (two_phase(series(powers)), two_phase(series(powers).isel(time=slice(0, 400)))):
+        assert bool(found.converges.all())
+        assert float(found.convergence_misfit.min()) > 0.25
+    level = 0.01 * np.exp(-0.02 * t)
+    moving = level + 1e-3 * np.exp(-0.001 * t)
+    sound = two_phase(series([0.01 * np.exp(-0.01 * t), level + 1e-4, moving]))
+    assert float(sound.convergence_misfit.max()) < 1e-3
+    noisy = two_phase(series([0.01 * np.exp(-0.01 * t) * noise, (level + 1e-4) * noise]))
+    assert float(noisy.convergence_misfit.max()) < 0.1
+
+
+def test_particles_are_averaged_from_their_own_switches():
+    """Cut so that each begins at its own switch, they have the same mean."""
+    data = simulated(np.random.default_rng(4), 5, walk=0.2)
+    starts = np.array([0, 7, 3, 11, -1])
+    moved = np.ones((5, 320))
+    for row, begun, values in zip(moved, np.maximum(starts, 0), data.values, strict=True):
+        row[begun : begun + 300] = values
+    run = series(moved).to_dataset(name="loss")
+    run["switched"] = (("particle", "phase"), starts[:, None])
+    same = data.isel(particle=slice(0, 4))
+    run = run.isel(time=slice(0, 311))
+    found, plain = two_phase(run, over="particle"), two_phase(same, over="particle")
+    assert int(found.start) == -1
+    assert int(found.averaged) == 4
+    for name in ("escapes", "end", "escape_stretch", "escape_interval", "typical_rate"):
+        np.testing.assert_allclose(found[name], plain[name], rtol=1e-12)
+    np.testing.assert_allclose(found.fit[:300], plain.fit, rtol=1e-9)
+    # those that were switched at one step keep it
+    one = run.assign(switched=run.switched.copy(data=[[7], [7], [7], [-1], [-1]]))
+    kept = two_phase(one, over="particle")
+    assert int(kept.start) == 7
+    assert int(kept.averaged) == 3
+    assert int(kept.time[0]) == 0
+    few = run.assign(switched=run.switched.copy(data=[[7], [9], [-1], [-1], [-1]]))
+    assert not bool(two_phase(few, over="particle").escapes)
+    with pytest.raises(ValueError, match="record=1"):
+        two_phase(run.isel(time=slice(0, None, 2)), over="particle")
+
+
 def test_what_is_refused():
     data = simulated(np.random.default_rng(0), 4)
     for refused, said in (
