@@ -85,7 +85,9 @@ def late(
                 axis.plot(
                     found["time"], one.values, color=one.color, ls=dashes, label=label_now or "_"
                 )
-        axis.set_ylabel(label)
+        axis.set_ylabel(
+            "distance from where\nthe phase began" if names == ["switch_distance"] else label
+        )
         _mark_switch(axis, phases)
     _scale_loss(axes[0], found)
     axes[-1].set(ylim=(-0.03, 1.05))
@@ -114,6 +116,11 @@ def _check(found: Any, phases: Any) -> None:
             )
         if key not in given:
             raise ValueError(f"{name} must be a result of samdyn.{maker}; it has no {key!r}")
+    if phases is not None and np.any((phases["start"] < 0) & phases["fit"].notnull().any("time")):
+        raise ValueError(
+            "phases count their steps from each particle's own switch, over which they were "
+            "averaged; they do not go with the steps of found, so leave them out"
+        )
 
 
 def _axes(ax: Any) -> np.ndarray:

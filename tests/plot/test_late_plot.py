@@ -52,3 +52,12 @@ def test_the_fit_of_a_mean_lies_over_the_mean(run):
     axes = late(diagnostics(three), two_phase(three, over="particle"))
     mean = run.loss.isel(particle=[0, 0, 1]).mean("particle")
     assert any(np.array_equal(line.get_ydata(), mean) for line in axes[0].lines)
+
+
+def test_phases_of_other_clocks_are_refused():
+    system = sd.Map(sd.losses.tanh_network(), sd.USAM(lr=2.5, rho=0.5))
+    run = sd.simulate(system, [1.3, 1e-4], 60, record=1, progress=False)
+    phases = sd.two_phase(run)
+    aligned = phases.assign(start=-1 + 0 * phases.start)
+    with pytest.raises(ValueError, match="from each particle's own switch"):
+        sd.plot.late(sd.diagnostics(run), aligned)
