@@ -20,7 +20,11 @@ def run():
 def test_all_panels_show_what_was_measured(run):
     found, phases = diagnostics(run), two_phase(run)
     axes = late(found, phases)
-    assert [ax.get_ylabel() for ax in axes[:3]] == ["loss", "sharpness", "distance"]
+    assert [ax.get_ylabel() for ax in axes[:3]] == [
+        "loss",
+        "sharpness",
+        "distance from where\nthe phase began",
+    ]
     assert axes[0].get_yscale() == "log"
     for ax, name in zip(axes, ("loss", "top_eigenvalue", "switch_distance"), strict=False):
         np.testing.assert_array_equal(ax.lines[0].get_ydata(), found[name].isel(particle=0))
