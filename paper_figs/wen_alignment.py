@@ -1,6 +1,7 @@
 """Wen, Ma and Li (arXiv 2211.05729): the gradient turns to the top eigenvector.
 
-Run ``python paper_figs/wen_alignment.py`` (or ``samdyn figure wen-alignment``); the files go to figures/.
+Run ``python paper_figs/wen_alignment.py`` (or ``samdyn figure wen-alignment``); the files go to
+figures/.
 """
 
 from pathlib import Path
