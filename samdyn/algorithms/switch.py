@@ -32,13 +32,17 @@ class Switch:
     momentum : {"keep", "reset"}, default "keep"
         Whether a velocity that both algorithms have is carried over a switch. A velocity that
         the earlier algorithm lacks starts at 0.
+    unit : {"step", "epoch"}, default "step"
+        What the numbers in ``phases`` count. Epochs are of a network's training; a `samdyn.Map`
+        has none and refuses them.
 
     Raises
     ------
     TypeError
         If a phase is no such pair.
     ValueError
-        If the first phase does not begin at step 0, or steps do not increase.
+        If the first phase does not begin at step 0, or steps do not increase, or ``momentum`` or
+        ``unit`` is none of those words.
 
     Notes
     -----
@@ -66,6 +70,7 @@ class Switch:
 
     phases: Sequence[tuple[When, Algorithm]]
     momentum: str = "keep"
+    unit: str = "step"
 
     def __post_init__(self) -> None:
         phases = tuple(_checked_phase(phase) for phase in self.phases)
@@ -76,6 +81,8 @@ class Switch:
             raise ValueError(f"the steps of phases must begin at 0 and increase, got {starts}")
         if self.momentum not in ("keep", "reset"):
             raise ValueError(f"momentum must be 'keep' or 'reset', got {self.momentum!r}")
+        if self.unit not in ("step", "epoch"):
+            raise ValueError(f"unit must be 'step' or 'epoch', got {self.unit!r}")
 
 
 def _checked_phase(phase: object) -> tuple[When, Algorithm]:

@@ -47,7 +47,7 @@ class Map(System):
         If batch_size comes without data, is below 1 or, unless sampled with replacement, above
         the number of samples; or if sampling or fresh_noise comes without what is to be drawn.
         If a variable or a constant of the loss has the name of a hyperparameter, or of a row such
-        as ``velocity_x``.
+        as ``velocity_x``. If a `Switch` counts epochs.
 
     Examples
     --------
@@ -69,6 +69,10 @@ class Map(System):
         if not isinstance(self.algorithm, Algorithm | Switch):
             raise TypeError(
                 f"algorithm must be an algorithm such as GD(lr=0.1), got {self.algorithm!r}"
+            )
+        if isinstance(self.algorithm, Switch) and self.algorithm.unit == "epoch":
+            raise ValueError(
+                "a Switch of a map must count steps; unit='epoch' is for the training of networks"
             )
         self._check_draws()
         for _, one in self.phases:

@@ -1,0 +1,118 @@
+"""A problem laid out for many gradients of minibatches, one after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from copy import deepcopy
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from samdyn.networks.losses import PerSample
+from samdyn.networks.problem import Buffers, Problem, Samples
+
+
+class Workbench(Problem):
+    """The same function as `Problem`, with a copy of the model whose weights share one tensor.
+
+    The gradient of a minibatch larger than ``chunk`` is accumulated piece by piece.
+
+    Handing weights to the model is then one copy, which for small networks takes half the time
+    that putting every parameter in its place does.
+
+    Parameters
+    ----------
+    model, samples, loss, chunk
+        As in `Problem`.
+    amp : bool, default False
+        Whether the forward pass of a gradient runs in bfloat16 where torch's autocast says so.
+        Weights, gradients and the loss stay in the precision of the weights.
+    compile : bool, default False
+        Whether ``torch.compile`` compiles the forward and backward pass of a gradient.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        samples: Samples,
+        loss: str | PerSample = "cross_entropy",
+        chunk: int = 4096,
+        amp: bool = False,
+        compile: bool = False,
+    ):
+        super().__init__(deepcopy(model), samples, loss, chunk)
+        self._amp, self._compile = amp, compile
+        self._trained_list = list(self._trained.values())
+        self._flat = torch.cat([p.detach().reshape(-1) for p in self._trained_list])
+        for p, view in zip(self._trained_list, self.parts(self._flat).values(), strict=True):
+            p.data = view
+        self._own_buffers = dict(self.model.named_buffers())
+        self._forward: Any = torch.compile(self.model) if compile else self.model
+
+    def batch_grad(
+        self, w: Tensor, samples: Samples, buffers: Buffers | None = None, training: bool = False
+    ) -> Tensor:
+        """The gradient of the mean loss of some samples; buffers given are updated in place."""
+        if self.model.training != training:
+            self.model.train(training)
+        known = self.buffers if buffers is None else buffers
+        with torch.no_grad():
+            self._flat.copy_(w)
+            for name, buffer in self._own_buffers.items():
+                buffer.copy_(known[name])
+        n, some = samples.size, self.chunk
+        if n <= some:
+            g = self._slope(samples)
+        else:
+            pieces = [samples.take(slice(first, first + some)) for first in range(0, n, some)]
+            g = sum((one.size / n) * self._slope(one) for one in pieces)  # type: ignore[assignment]
+        if training and buffers is not None:
+            for name, buffer in self._own_buffers.items():
+                buffers[name].copy_(buffer)
+        return g
+
+    def _slope(self, samples: Samples) -> Tensor:
+        """The gradient at the model's own weights, of samples in memory at once."""
+        with torch.enable_grad():
+            mean = self.loss(self._full(self._forward, samples.inputs), samples.targets).mean()
+            slopes = torch.autograd.grad(mean, self._trained_list, materialize_grads=True)
+        return torch.cat([slope.reshape(-1) for slope in slopes])
+
+    def outputs(
+        self, w: Tensor, inputs: Tensor, buffers: Buffers | None = None, training: bool = False
+    ) -> Tensor:
+        """What the network says; see `Problem.outputs`."""
+        return self._full(super().outputs, w, inputs, buffers, training)
+
+    def _full(self, forward: Callable[..., Tensor], *given: Any) -> Tensor:
+        """What a forward pass says, in the precision of the weights."""
+        if not self._amp:
+            return forward(*given)
+        with torch.autocast(self._flat.device.type, torch.bfloat16):
+            return forward(*given).to(self._flat.dtype)
+
+
+def draws_at_random(problem: Workbench) -> bool:
+    """Whether the forward pass in training mode draws random numbers, as dropout does."""
+    some = problem.samples.take(slice(0, 2))
+    device = some.inputs.device
+    cuda = device.type == "cuda"
+    with torch.random.fork_rng([device] if cuda else []), torch.no_grad():
+        before = torch.cuda.get_rng_state(device) if cuda else torch.get_rng_state()
+        buffers = {name: b.clone() for name, b in problem.buffers.items()}
+        problem.outputs(problem.start(), some.inputs, buffers, training=True)
+        after = torch.cuda.get_rng_state(device) if cuda else torch.get_rng_state()
+    return not torch.equal(before, after)
+
+
+@contextmanager
+def own_randomness(masks: bool, problem: Workbench) -> Iterator[None]:
+    """Torch's own random state is put back if the network draws from it."""
+    if not masks:
+        yield
+        return
+    device = problem.start().device
+    with torch.random.fork_rng([device] if device.type == "cuda" else []):
+        yield
