@@ -165,7 +165,7 @@ MATRIX = {
     "Lookahead of 1-SAM, epochs": (
         FINITE,
         sd.Lookahead(sd.SAM(lr=0.1, rho=0.3, m=1), k=2, alpha=0.4),
-        {"batch_size": [3, 6], "sampling": "epochs", "fresh_noise": True},
+        {"batch_size": [3, 6], "sampling": "epochs"},
     ),
     "noise, DNSAM": (NOISY, sd.DNSAM(lr=0.1, rho=0.3, momentum=0.9, weight_decay=0.1), {}),
     "noise, Lookahead": (NOISY, sd.Lookahead(sd.SAM(lr=[0.05, 0.1], rho=[0.1, 0.5]), k=3), {}),
