@@ -43,11 +43,15 @@ class History:
 
     def __init__(self, axes: Axes, epochs: Sequence[float]):
         self.axes, self.epochs = axes, epochs
-        self.ends: list[tuple[Task, Snapshot]] = []
+        self.ends: dict[int, tuple[Task, Snapshot]] = {}
 
-    def put(self, task: Task, end: Snapshot) -> None:
-        """Add the next network."""
-        self.ends.append((task, end))
+    def put(self, place: int, task: Task, end: Snapshot) -> None:
+        """Add a network at its place in the sweep."""
+        self.ends[place] = task, end
+
+    @property
+    def _any(self) -> Task:
+        return next(iter(self.ends.values()))[0]
 
     def dataset(self, attrs: dict[str, Any]) -> xr.Dataset:
         """Name, shape and describe it; see `train`."""
@@ -74,14 +78,15 @@ class History:
     def _rows(self) -> dict[str, Any]:
         dims, shape = (*self.axes.dims, "epoch"), (self.axes.particles, len(self.epochs))
         names = dict.fromkeys(
-            name for _, end in self.ends for row in end.rows.values() for name in row
+            name for _, end in self.ends.values() for row in end.rows.values() for name in row
         )
         found: dict[str, Any] = {}
         for name in names:
             values = np.full(shape, np.nan)
-            for k, (task, end) in enumerate(self.ends):
+            for k, (task, end) in self.ends.items():
                 for i, b in enumerate(task.places):
-                    values[k, i] = end.rows.get(b, {}).get(name, np.nan)
+                    if name in _ABOUT or b in task.tracked:  # a shorter run tracked its end
+                        values[k, i] = end.rows.get(b, {}).get(name, np.nan)
             if name in _WHOLE:
                 values = np.where(np.isnan(values), -1, values).astype(np.int64)
             about = {"long_name": _ABOUT.get(name, name)}
@@ -90,18 +95,18 @@ class History:
 
     def _states(self) -> dict[str, Any]:
         dims, shape, n = self.axes.dims, self.axes.shape, self.axes.particles
-        ws = [end.state.w.cpu().numpy() for _, end in self.ends]
+        ws = {k: end.state.w.cpu().numpy() for k, (_, end) in self.ends.items()}
         final = _filled(n, ws)
         about = {"long_name": "weights at the end of training"}
         found: dict[str, Any] = {"final": ((*dims, "weight"), final.reshape(*shape, -1), about)}
-        flat = [_flattened(end.state.buffers) for _, end in self.ends]
-        if flat[0].size:
+        flat = {k: _flattened(end.state.buffers) for k, (_, end) in self.ends.items()}
+        if next(iter(flat.values())).size:
             about = {"long_name": "the model's buffers at the end of training"}
             values = _filled(n, flat).reshape(*shape, -1)
             found["final_buffers"] = ((*dims, "buffer"), values, about)
-        if self.ends[0][0].keep:
+        if self._any.keep:
             w = np.full((n, len(self.epochs), final.shape[-1]), np.nan, final.dtype)
-            for k, (task, end) in enumerate(self.ends):
+            for k, (task, end) in self.ends.items():
                 for i, b in enumerate(task.places):
                     if b in end.weights:
                         w[k, i] = end.weights[b].cpu().numpy()
@@ -112,9 +117,9 @@ class History:
     def _endings(self) -> dict[str, Any]:
         dims, shape, n = self.axes.dims, self.axes.shape, self.axes.particles
         steps, reason = np.zeros(n, np.int64), np.full(n, REASONS.index("interrupted"), np.int8)
-        phases = len(self.ends[0][0].phases.begins)
+        phases = len(self._any.phases.begins)
         switched = np.full((n, phases), -1, np.int64)
-        for k, (_, end) in enumerate(self.ends):
+        for k, (_, end) in self.ends.items():
             steps[k], reason[k], switched[k] = end.steps, end.reason, end.switched
         about = {
             "long_name": "why training ended",
@@ -148,7 +153,8 @@ def trained(model: nn.Module, run: xr.Dataset, epoch: float | None = None) -> nn
     Raises
     ------
     ValueError
-        If there are several networks in ``run``, or other weights than the model has.
+        If there are several networks in ``run``, or other weights than the model has, or none for
+        that epoch.
 
     Examples
     --------
@@ -160,10 +166,20 @@ def trained(model: nn.Module, run: xr.Dataset, epoch: float | None = None) -> nn
     >>> round(trained(nn.Linear(1, 1), run)(x[:1]).item(), 3)
     1.0
     """
-    final = run["final"] if epoch is None else run["w"].sel(epoch=epoch)
+    if epoch is None:
+        final = run["final"]
+    elif "w" in run and epoch in run.epoch:
+        final = run["w"].sel(epoch=epoch)
+    else:
+        raise ValueError(
+            f"run has no weights at epoch {epoch:g}; train with weights=True, which keeps those of "
+            "every record"
+        )
     if final.ndim != 1:
         swept = ", ".join(map(str, final.dims[:-1]))
         raise ValueError(f"run holds several networks; choose one with run.sel({swept}=…)")
+    if np.isnan(final.values).any():
+        raise ValueError("run has no weights there, as training was interrupted or stopped before")
     module = deepcopy(model)
     weights = [p for p in module.parameters() if p.requires_grad]
     buffers = list(module.buffers())
@@ -193,9 +209,10 @@ def _flattened(buffers: Buffers) -> np.ndarray:
     return np.concatenate([np.empty(0), *parts])
 
 
-def _filled(n: int, rows: list[np.ndarray]) -> np.ndarray:
+def _filled(n: int, rows: dict[int, np.ndarray]) -> np.ndarray:
     """Rows, and NaN for those that are not there yet."""
-    table = np.full((n, rows[0].size), np.nan, rows[0].dtype)
-    for k, row in enumerate(rows):
+    some = next(iter(rows.values()))
+    table = np.full((n, some.size), np.nan, some.dtype)
+    for k, row in rows.items():
         table[k] = row
     return table

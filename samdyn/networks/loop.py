@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import isfinite
+from math import inf, isfinite
 
 import torch
 from tqdm import tqdm
@@ -10,7 +10,7 @@ from tqdm import tqdm
 from samdyn.networks.checkpoint import Keeper
 from samdyn.networks.order import Stream
 from samdyn.networks.scoring import score
-from samdyn.networks.stepping import carried, step
+from samdyn.networks.stepping import State, carried, step
 from samdyn.networks.task import REASONS, Snapshot, Task
 
 
@@ -52,20 +52,51 @@ class Training:
                 if keeper is not None and keeper.due():
                     keeper.write(self.now)
         except KeyboardInterrupt:
-            finite = bool(torch.isfinite(self.now.state.w).all())
-            last = self.now if finite else self.good
-            self.now = last._replace(reason=REASONS.index("interrupted"))
+            self.interrupted()
         finally:
             if keeper is not None:
                 keeper.write(self.now)
         return self.now
 
-    def _go_on(self, bar: tqdm) -> None:
+    def arrived(self) -> bool:
+        """Record and change phase where it is time to; whether training goes on from here."""
         if not self._look():
             self.now = self.good._replace(reason=REASONS.index("diverged"))
         elif self.now.batches >= self.task.last:
             self.now = self.now._replace(reason=REASONS.index("finished"))
-        else:
+        return self.now.reason == 0
+
+    def interrupted(self) -> None:
+        """Stop here, or at the last state that is known to be finite."""
+        finite = bool(torch.isfinite(self.now.state.w).all())
+        last = self.now if finite else self.good
+        self.now = last._replace(reason=REASONS.index("interrupted"))
+
+    def chosen(self, together: bool) -> None:
+        """Note for who takes this training up again whether its steps are taken together."""
+        self.now = self.now._replace(together=together)
+        self.good = self.good._replace(together=together)
+
+    def moved(self, state: State, batches: int, steps: int) -> None:
+        """Stand where steps taken elsewhere have led."""
+        self.now = self.now._replace(state=state, batches=batches, steps=steps)
+
+    @property
+    def stop(self) -> int:
+        """After how many batches there is something to do besides stepping."""
+        task, batches = self.task, self.now.batches
+        epoch = (batches // task.order.per_epoch + 1) * task.order.per_epoch
+        return min([epoch, task.last, *task.places[self._next : self._next + 1]])
+
+    @property
+    def steps_to_go(self) -> float:
+        """How many steps the phase that acts has at most."""
+        phases, now = self.task.phases, self.now
+        later = [when for when in phases.begins[now.phase + 1 :] if isinstance(when, int)]
+        return min(later, default=inf) - now.steps if later and not phases.by_epoch else inf
+
+    def _go_on(self, bar: tqdm) -> None:
+        if self.arrived():
             before = self.now.batches
             self._step()
             bar.update(self.now.batches - before)
@@ -75,7 +106,7 @@ class Training:
         state = step(
             task.bench, task.phases.algorithms[now.phase], self._numbers(), now.state, self._stream
         )
-        self.now = now._replace(state=state, batches=self._stream.taken, steps=now.steps + 1)
+        self.moved(state, self._stream.taken, now.steps + 1)
 
     def _look(self) -> bool:
         """Change phase and record, where it is time to; whether all is finite.
@@ -154,8 +185,12 @@ class Training:
         return self._scores[1]
 
     def _numbers(self) -> dict[str, float]:
-        task = self.task
-        numbers = task.numbers[self.now.phase]
-        if task.schedule is None:
+        numbers = self.task.numbers[self.now.phase]
+        if self.task.schedule is None:
             return numbers
-        return numbers | {"lr": numbers["lr"] * task.schedule(self.now.batches / max(task.last, 1))}
+        return numbers | {"lr": numbers["lr"] * self.factor(self.now.batches)}
+
+    def factor(self, batches: int) -> float:
+        """What the schedule multiplies the learning rate by."""
+        schedule = self.task.schedule
+        return 1.0 if schedule is None else schedule(batches / max(self.task.last, 1))

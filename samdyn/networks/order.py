@@ -83,17 +83,21 @@ class Order:
         self.per_epoch = n // batch_size if drop_last else -(-n // batch_size)
         self._epoch, self._permutation = -1, torch.empty(0, dtype=torch.long)
 
+    def permutation(self, epoch: int) -> Tensor:
+        """The order of the samples in epoch 0, 1, …."""
+        if epoch != self._epoch:
+            drawn = torch.randperm(self.samples.size, generator=seeded(_ORDER, self.seed, epoch))
+            self._epoch, self._permutation = epoch, drawn.to(self.samples.inputs.device)
+        return self._permutation
+
     def batch(self, number: int) -> Batch:
         """Batch number 0, 1, ….
 
         Its samples stand in the order in which m-SAM divides them.
         """
         epoch, place = divmod(number, self.per_epoch)
-        if epoch != self._epoch:
-            drawn = torch.randperm(self.samples.size, generator=seeded(_ORDER, self.seed, epoch))
-            self._epoch, self._permutation = epoch, drawn.to(self.samples.inputs.device)
         first = place * self.batch_size
-        some = self.samples.take(self._permutation[first : first + self.batch_size])
+        some = self.samples.take(self.permutation(epoch)[first : first + self.batch_size])
         if self.augment is not None:
             drawing = seeded(_AUGMENT, self.seed, number)
             some = Samples(self.augment(some.inputs, drawing), some.targets)

@@ -13,9 +13,6 @@ from samdyn.networks.problem import Problem, Samples
 _FEWEST = 4
 """Parts below which one after the other is as fast."""
 
-_ROOM = 2**24
-"""At most so many weights are in memory at once, each part having its own perturbed ones."""
-
 
 class Together(RandomOracle):
     """The gradient on one part of a minibatch, of which many are computed at once."""
@@ -53,7 +50,7 @@ def summed(
         branches on values, or the ascent needs the gradient on all samples.
     """
     parts = samples.size // m
-    chunk = min(parts, _ROOM // w.numel())
+    chunk = min(parts, problem.room // w.numel())
     if chunk < _FEWEST or problem.buffers:
         raise NotTogether
 

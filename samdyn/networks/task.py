@@ -74,6 +74,8 @@ class Snapshot(NamedTuple):
         The last epoch at whose end conditions were looked at.
     reason : int
         The place in `REASONS`.
+    together : bool
+        Whether its steps are taken together with those of other networks.
     """
 
     state: State
@@ -85,6 +87,7 @@ class Snapshot(NamedTuple):
     weights: dict[int, Tensor]
     looked: int = -1
     reason: int = 0
+    together: bool = False
 
 
 def beginning(task: Task, w: Tensor, buffers: Buffers) -> Snapshot:

@@ -18,6 +18,7 @@ from samdyn.algorithms import Algorithm, Switch
 from samdyn.ensembles.store import prepared
 from samdyn.networks.checkpoint import Keeper, fingerprint
 from samdyn.networks.data.data import Data
+from samdyn.networks.fleet import Fleet, obstacle
 from samdyn.networks.history import History
 from samdyn.networks.job import Start, checked_job, named
 from samdyn.networks.loop import Training
@@ -61,6 +62,7 @@ def train(
     chunk: int = 4096,
     amp: bool = False,
     compile: bool = False,
+    together: bool | None = None,
 ) -> xr.Dataset:
     """Train networks: every seed with every value of every hyperparameter.
 
@@ -126,6 +128,11 @@ def train(
         Take gradients by ``torch.autocast`` in bfloat16. What is recorded is in full precision.
     compile : bool, default False
         Take gradients through ``torch.compile``.
+    together : bool, optional
+        Whether networks take their steps all at once, by ``torch.vmap``; results are the same but
+        for rounding. Default: whichever is faster, by a trial of some hundredths of a second on
+        their first minibatch. What was chosen stands in the attribute ``together``; a training
+        that is taken up from a checkpoint keeps to it.
 
     Returns
     -------
@@ -223,17 +230,18 @@ def train(
     history = History(axes, at)
     total = sum(one.last for one in tasks)
     bar = tqdm(total=total, unit=" batches", disable=not progress, delay=_DELAY, leave=False)
+    trainings, keepers = [], []
+    for member, one in zip(several, tasks, strict=True):
+        w, buffers = job.start(start, member.seed)
+        mine = {**guard, **member.recipe, "start": fingerprint(w, *buffers.values())}
+        keeper = None if folder is None else Keeper(folder / f"{member.label}.pt", mine)
+        found = None if keeper is None else keeper.found(w.device)
+        trainings.append(Training(one, found or beginning(one, w, buffers)))
+        keepers.append(keeper)
+    fleet = Fleet(trainings, keepers, together, obstacle(tasks[0], masks, amp, compile))
     with bar, own_randomness(masks, job.bench):
-        for member, one in zip(several, tasks, strict=True):
-            w, buffers = job.start(start, member.seed)
-            mine = {**guard, **member.recipe, "start": fingerprint(w, *buffers.values())}
-            keeper = None if folder is None else Keeper(folder / f"{member.label}.pt", mine)
-            found = None if keeper is None else keeper.found(w.device)
-            training = Training(one, found or beginning(one, w, buffers))
-            end = training.run(keeper, bar)
-            history.put(one, end)
-            if REASONS[end.reason] == "interrupted":
-                break
+        for place in fleet.run(bar):
+            history.put(place, tasks[place], trainings[place].now)
     _warn(history, several)
     return history.dataset(
         {
@@ -246,24 +254,26 @@ def train(
                 "seed": np.asarray(seed).tolist(),
                 "algorithm": described(algorithm),
             },
+            "together": fleet.choices,
             "seconds": time.perf_counter() - began,
         }
     )
 
 
 def _warn(history: History, several: list[Member]) -> None:
-    reasons = [REASONS[end.reason] for _, end in history.ends]
-    for member, reason, (task, end) in zip(several, reasons, history.ends, strict=False):
-        if reason == "diverged":
+    reasons = {k: REASONS[end.reason] for k, (_, end) in history.ends.items()}
+    for k, (task, end) in sorted(history.ends.items()):
+        if reasons[k] == "diverged":
             epoch = end.batches / task.order.per_epoch
             warnings.warn(
-                f"training diverged ({member.label}): loss or weights were not finite after epoch "
-                f"{epoch:g}, whose weights are kept; lower lr or rho",
+                f"training diverged ({several[k].label}): loss or weights were not finite after "
+                f"epoch {epoch:g}, whose weights are kept; lower lr or rho",
                 stacklevel=3,
             )
-    if "interrupted" in reasons:
+    if "interrupted" in reasons.values():
+        ended = sum(reason != "interrupted" for reason in reasons.values())
         warnings.warn(
-            f"interrupted: {len(reasons) - 1} of {len(several)} networks finished; the others have "
+            f"interrupted: {ended} of {len(several)} networks finished; the others have "
             "reason 'interrupted'",
             stacklevel=3,
         )

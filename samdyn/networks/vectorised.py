@@ -1,0 +1,133 @@
+"""The same step for many networks at once, by ``torch.vmap`` over the pure step of one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from samdyn.algorithms import Algorithm
+from samdyn.networks.order import Batch, Order
+from samdyn.networks.problem import Buffers, Problem, Samples
+from samdyn.networks.stepping import State, step
+
+
+class Functional(Problem):
+    """The same function as `Problem`, with gradients that ``torch.vmap`` can take many of."""
+
+    def batch_grad(
+        self, w: Tensor, samples: Samples, buffers: Buffers | None = None, training: bool = False
+    ) -> Tensor:
+        """The gradient of the mean loss of some samples; buffers given are replaced in place."""
+        known = {} if buffers is None else buffers
+
+        def mean(w: Tensor, known: Buffers) -> tuple[Tensor, Buffers]:
+            moved = {name: b.clone() for name, b in known.items()}
+            given = None if buffers is None else moved
+            return self.losses(w, samples, given, training).mean(), moved
+
+        g, moved = torch.func.grad(mean, has_aux=True)(w, known)
+        known.update(moved)
+        return g
+
+
+def stacked(states: Sequence[State]) -> State:
+    """States of several networks along a new first dimension."""
+    vectors = tuple(torch.stack(same) for same in zip(*(s.z for s in states), strict=True))
+    names = states[0].buffers
+    return State(vectors, {name: torch.stack([s.buffers[name] for s in states]) for name in names})
+
+
+def parted(several: State) -> list[State]:
+    """The states of single networks, each in memory of its own."""
+    return [
+        State(
+            tuple(vector[k].clone() for vector in several.z),
+            {name: b[k].clone() for name, b in several.buffers.items()},
+        )
+        for k in range(len(several.w))
+    ]
+
+
+class Numbers:
+    """The hyperparameters of several networks: those in which they differ as tensors (M,).
+
+    Parameters
+    ----------
+    several : sequence of dict
+        The same names for each network.
+    like : Tensor
+        Whose precision and device they take.
+    """
+
+    def __init__(self, several: Sequence[Mapping[str, float]], like: Tensor):
+        columns = {name: [float(one[name]) for one in several] for name in several[0]}
+        self.common = {n: c[0] for n, c in columns.items() if len(set(c)) == 1}
+        self.own = {
+            name: torch.tensor(column, dtype=like.dtype, device=like.device)
+            for name, column in columns.items()
+            if name not in self.common
+        }
+
+    def scaled(self, name: str, factor: float) -> Numbers:
+        """The same with one of them multiplied."""
+        other = object.__new__(Numbers)
+        other.common, other.own = dict(self.common), dict(self.own)
+        where: dict[str, Any] = other.common if name in self.common else other.own
+        where[name] = where[name] * factor
+        return other
+
+
+class Batches:
+    """Minibatch number k of several networks, along a new first dimension."""
+
+    def __init__(self, orders: Sequence[Order]):
+        self._orders = orders
+        self._epoch, self._permutations = -1, torch.empty(0, dtype=torch.long)
+
+    def batch(self, number: int) -> Samples:
+        """Inputs (M, b, …) and targets (M, b, …)."""
+        first = self._orders[0]
+        if first.augment is not None:
+            each = [order.batch(number).samples for order in self._orders]
+            return Samples(*(torch.stack(same) for same in zip(*each, strict=True)))
+        epoch, place = divmod(number, first.per_epoch)
+        if epoch != self._epoch:
+            several = [order.permutation(epoch) for order in self._orders]
+            self._epoch, self._permutations = epoch, torch.stack(several)
+        begin = place * first.batch_size
+        return first.samples.take(self._permutations[:, begin : begin + first.batch_size])
+
+
+def vectorised(
+    problem: Functional, algorithm: Algorithm
+) -> Callable[[Numbers, State, Sequence[Samples]], State]:
+    """A step of several networks, as a function of their numbers, states and minibatches.
+
+    Parameters
+    ----------
+    problem : Functional
+    algorithm : Algorithm
+        Whose structure (momentum or none, normalised or not, m) all networks share.
+    """
+
+    def one(
+        common: dict[str, float],
+        own: dict[str, Tensor],
+        z: tuple[Tensor, ...],
+        buffers: Buffers,
+        samples: list[tuple[Tensor, Tensor]],
+    ) -> tuple[tuple[Tensor, ...], Buffers]:
+        batches = iter([Batch(Samples(*some)) for some in samples])
+        moved = step(problem, algorithm, common | own, State(z, buffers), batches)
+        return moved.z, moved.buffers
+
+    several = torch.vmap(one, in_dims=(None, 0, 0, 0, 0))
+
+    def steps(numbers: Numbers, state: State, samples: Sequence[Samples]) -> State:
+        given = [(some.inputs, some.targets) for some in samples]
+        return State(*several(numbers.common, numbers.own, state.z, state.buffers, given))
+
+    return steps

@@ -1,0 +1,213 @@
+"""Networks trained together: the same as one after the other, but for rounding."""
+
+import json
+
+import numpy as np
+import pytest
+import xarray as xr
+
+torch = pytest.importorskip("torch")
+
+from torch import nn  # noqa: E402
+
+import samdyn as sd  # noqa: E402
+from samdyn.networks import choice  # noqa: E402
+from samdyn.networks.data.data import Data  # noqa: E402
+from samdyn.networks.models import mlp  # noqa: E402
+from samdyn.networks.problem import Samples  # noqa: E402
+from samdyn.networks.schedules import cosine  # noqa: E402
+from samdyn.networks.training import train  # noqa: E402
+
+
+def blobs(n, seed):
+    """Three classes of points in the plane."""
+    draw = torch.Generator().manual_seed(seed)
+    targets = torch.randint(3, (n,), generator=draw)
+    angle = 2.1 * targets
+    centres = torch.stack([angle.cos(), angle.sin()], dim=1)
+    return Samples(centres + 0.3 * torch.randn(n, 2, generator=draw), targets)
+
+
+DATA = Data(blobs(42, 0), blobs(30, 1), "blobs", 3)  # batches of 16, 16 and 10
+NET = mlp(2, 6, 3, activation="tanh")
+NORMED = nn.Sequential(nn.Linear(2, 6), nn.BatchNorm1d(6), nn.Tanh(), nn.Linear(6, 3))
+LRS = np.array([0.05, 0.2])
+RHOS = np.array([0.0, 0.1, 0.3])
+
+
+def run(algorithm, model=NET, **options):
+    given = {"epochs": 10, "batch_size": 16, "dtype": torch.float64, "progress": False}
+    return train(model, DATA, algorithm, **{**given, "seed": [1, 7], **options})
+
+
+def both(algorithm, **options):
+    """Together and one by one."""
+    several = run(algorithm, together=True, **options)
+    assert [one["together"] for one in json.loads(several.attrs["together"])] == [True]
+    return several, run(algorithm, together=False, **options)
+
+
+def assert_close(several, each, tolerance=1e-10):
+    xr.testing.assert_allclose(several, each, rtol=tolerance, atol=tolerance)
+    assert several.reason.identical(each.reason)
+    assert several.steps.identical(each.steps)
+
+
+@sd.algorithm
+def WRITTEN(grad, w, v, *, lr, rho):
+    g = grad(w + rho * sd.words.along(grad(w), 1.0))
+    return w - lr * g, v + g * g
+
+
+ALGORITHMS = {
+    "gd": sd.GD(lr=LRS),
+    "heavy ball": sd.GD(lr=LRS, momentum=0.9, weight_decay=np.array([1e-3, 1e-2])),
+    "sam": sd.SAM(lr=LRS, rho=RHOS, momentum=0.8, nesterov=True, weight_decay=1e-3),
+    "steps": sd.SAM(lr=0.1, rho=RHOS, ascent_steps=2, decay_in_ascent=True, weight_decay=1e-2),
+    "m": sd.SAM(lr=0.1, rho=RHOS, m=2, momentum=0.5),
+    "asam": sd.ASAM(lr=0.1, rho=RHOS[1:], eta=np.array([0.01, 0.3])),
+    "usam": sd.USAM(lr=LRS, rho=0.1),
+    "dnsam": sd.DNSAM(lr=0.1, rho=RHOS),
+    "lookahead": sd.Lookahead(sd.SAM(lr=0.1, rho=RHOS, momentum=0.5), k=3, alpha=0.5),
+}
+
+
+@pytest.mark.parametrize("name", ALGORITHMS)
+def test_each_network_is_as_if_alone(name):
+    several, each = both(ALGORITHMS[name], weights=True)
+    assert_close(several, each)
+    flat = several.final.values.reshape(-1, several.sizes["weight"])
+    assert len(np.unique(flat[:, 0])) == len(flat)  # all of them differ
+
+
+def test_an_algorithm_of_ones_own_too():
+    algorithm = WRITTEN(lr=LRS, rho=0.1)
+    assert_close(*both(algorithm))
+
+
+@pytest.mark.parametrize("algorithm", ["sam", "m", "lookahead"])
+def test_batch_norm_keeps_running_statistics_of_each(algorithm):
+    several, each = both(ALGORITHMS[algorithm], model=NORMED, epochs=5, batch_size=12)
+    assert_close(several, each)
+    counted = several.final_buffers.values.reshape(-1, 13)[:, -1]
+    cycles = 21 if algorithm == "lookahead" else 20  # of three batches
+    np.testing.assert_array_equal(counted, cycles)
+
+
+def test_switches_schedules_augmentation_records_and_tracking():
+    late = sd.Switch(
+        [(0, sd.GD(lr=0.1, momentum=0.9)), (7, sd.SAM(lr=0.1, rho=RHOS, momentum=0.9))]
+    )
+
+    def noisy(inputs, generator):
+        return inputs + 0.1 * torch.randn(inputs.shape, generator=generator, dtype=inputs.dtype)
+
+    options = {"schedule": cosine, "augment": noisy, "track": ["grad_norm"], "every": 2}
+    several, each = both(late, record=[0, 0.5, 2.7, 3, 10], drop_last=True, **options)
+    assert_close(several, each)
+    assert (several.switched == 7).all()
+    by_epoch = sd.Switch([(0, sd.GD(lr=0.1)), (2, sd.SAM(lr=0.1, rho=RHOS))], unit="epoch")
+    assert_close(*both(by_epoch, epochs=4))
+
+
+def test_one_that_diverges_leaves_the_others_alone():
+    lrs = np.array([0.1, 1e8, 0.2])
+    with pytest.warns(UserWarning, match="diverged"):
+        several, each = both(sd.GD(lr=lrs), loss="mse")
+    assert several.reason.values.tolist() == [[1, 1], [2, 2], [1, 1]]
+    assert_close(several, each)
+    calm = run(sd.GD(lr=lrs[[0, 2]]), loss="mse", together=True)
+    np.testing.assert_allclose(several.final[::2], calm.final, rtol=1e-13, atol=1e-15)
+    assert np.isfinite(several.final).all()
+
+
+def test_batch_sizes_are_kinds_of_their_own_and_small_pieces_are_enough():
+    algorithm = sd.SAM(lr=LRS, rho=0.1)
+    options = {"batch_size": xr.DataArray([16, 42], dims="batch_size"), "chunk": 50, "epochs": 4}
+    several = run(algorithm, together=True, **options)  # 3 and 1 at once
+    each = run(algorithm, together=False, **options)
+    assert_close(several, each)
+    chosen = json.loads(several.attrs["together"])
+    assert [(one["networks"], one["batch_size"]) for one in chosen] == [(4, 16), (4, 42)]
+
+
+class Pulled:
+    """An augmentation during which somebody presses Ctrl-C."""
+
+    def __init__(self, at=None):
+        self.left = at
+
+    def __call__(self, inputs, generator):
+        if self.left is not None:
+            self.left -= 1
+            if self.left < 0:
+                raise KeyboardInterrupt
+        return inputs
+
+    def __repr__(self):
+        return "nothing"
+
+
+@pytest.mark.parametrize("at", [25, 60])
+def test_an_interrupted_training_goes_on_bit_for_bit(at, tmp_path):
+    algorithm = sd.SAM(lr=0.1, rho=RHOS, momentum=0.9)
+    options = {"augment": Pulled(), "model": NORMED, "epochs": 6}
+    unbroken = run(algorithm, together=True, **options)
+    with pytest.warns(UserWarning, match="interrupted: 0 of 6 networks finished"):
+        part = run(
+            algorithm, together=True, checkpoint=tmp_path, **options | {"augment": Pulled(at)}
+        )
+    assert (part.reason == 3).all()
+    assert 0 < part.steps.values.max() < 18
+    resumed = run(algorithm, checkpoint=tmp_path, **options)  # keeps to the choice
+    chosen = json.loads(resumed.attrs["together"])
+    assert [(one["together"], one["because"]) for one in chosen] == [(True, "as in the checkpoint")]
+    xr.testing.assert_equal(resumed, unbroken)
+
+
+def test_those_that_a_kill_left_behind_catch_up(tmp_path):
+    algorithm = sd.SAM(lr=0.1, rho=RHOS)
+    run(algorithm, together=True, checkpoint=tmp_path, epochs=3)
+    for label in ("rho=0,seed=1", "rho=0.3,seed=7"):
+        (tmp_path / f"{label}.pt").unlink()
+    resumed = run(algorithm, together=True, checkpoint=tmp_path, epochs=6)
+    assert_close(resumed, run(algorithm, together=False, epochs=6))
+
+
+def test_what_cannot_be_together_is_said_and_trained_one_by_one():
+    drops = nn.Sequential(nn.Linear(2, 6), nn.Dropout(0.5), nn.Linear(6, 3))
+
+    class Branches(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.line = nn.Linear(2, 3)
+
+        def forward(self, x):
+            y = self.line(x)
+            return y if y.sum() > 0 else -y
+
+    waits = sd.Switch([(0, sd.GD(lr=0.1)), ("train_loss < 0.5", sd.SAM(lr=0.1, rho=RHOS))])
+    for algorithm, model, why in (
+        (sd.GD(lr=LRS), drops, "draws random numbers"),
+        (sd.GD(lr=LRS), Branches(), "vmap cannot take a step"),
+        (waits, NET, "a condition"),
+    ):
+        with pytest.raises(ValueError, match=f"together=True is not possible: .*{why}"):
+            run(algorithm, model=model, together=True)
+        assert run(algorithm, model=model, epochs=1).reason.values.max() == 1
+    with pytest.raises(TypeError, match="together must be True, False or None"):
+        run(sd.GD(lr=0.1), together="yes")
+
+
+def test_the_choice_follows_the_clock(monkeypatch):
+    algorithm = sd.SAM(lr=LRS, rho=0.1)
+    said = json.loads(run(algorithm, epochs=1).attrs["together"])
+    assert not said[0]["together"]
+    assert said[0]["because"].endswith("s of work")
+    monkeypatch.setattr(choice, "WORTHWHILE", 0.0)
+    many = list(range(24))
+    said = json.loads(run(algorithm, seed=many, epochs=1).attrs["together"])
+    assert said[0]["together"]
+    assert "ms together and" in said[0]["because"]
+    said = json.loads(run(algorithm, seed=[0], epochs=1).attrs["together"])
+    assert (said[0]["together"], said[0]["because"]) == (False, "fewer than 4 networks")
