@@ -11,8 +11,10 @@ except ImportError:
     raise ImportError('samdyn.networks needs torch: pip install "samdyn[torch]"') from None
 
 from samdyn.networks import curvature, data, landscape, models, noise
+from samdyn.networks.history import trained
 from samdyn.networks.losses import CrossEntropy
 from samdyn.networks.problem import Problem, Samples
+from samdyn.networks.schedules import cosine
 from samdyn.networks.sharpness import Sharpness, sharpness
 from samdyn.networks.training import train
 
@@ -21,6 +23,7 @@ __all__ = [
     "Problem",
     "Samples",
     "Sharpness",
+    "cosine",
     "curvature",
     "data",
     "landscape",
@@ -28,4 +31,5 @@ __all__ = [
     "noise",
     "sharpness",
     "train",
+    "trained",
 ]

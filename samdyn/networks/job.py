@@ -14,7 +14,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from samdyn.networks.checkpoint import fingerprint
 from samdyn.networks.data.data import Data
-from samdyn.networks.losses import PerSample, checked_loss
+from samdyn.networks.losses import CrossEntropy, PerSample, checked_loss, squared
 from samdyn.networks.models import initialised
 from samdyn.networks.order import Order
 from samdyn.networks.problem import Buffers, Problem, Samples
@@ -82,8 +82,10 @@ class Job(NamedTuple):
             w = torch.cat([p.detach().reshape(-1) for p in module.parameters() if p.requires_grad])
             w = w.to(like).clone()
             buffers = {
-                name: b.detach().to(like.device).clone() for name, b in module.named_buffers()
+                name: b.detach().to(like.device, like.dtype if b.is_floating_point() else b.dtype)
+                for name, b in module.named_buffers()
             }
+            buffers = {name: b.clone() for name, b in buffers.items()}
         if w.shape != like.shape:
             raise ValueError(
                 f"start must have the model's {like.numel()} weights, got shape {tuple(w.shape)}"
@@ -125,7 +127,8 @@ def checked_job(
     Raises
     ------
     TypeError, ValueError
-        If the model is none or has nothing to train, or the data are none.
+        If the model is none or has nothing to train, or the data are none, or model, data and
+        loss do not go together.
     """
     if not isinstance(model, nn.Module):
         raise TypeError(f"model must be a torch.nn.Module, got {type(model).__name__}")
@@ -155,12 +158,43 @@ def checked_job(
 
     per_sample = checked_loss(loss)
     train = placed(data.train)
-    return Job(
-        bench=Workbench(model, train, per_sample, chunk, amp, compile),
-        problem=Problem(model, train, per_sample, chunk),
-        test=None if data.test is None else Problem(model, placed(data.test), per_sample, chunk),
-        name=data.name,
-    )
+    problem = Problem(model, train, per_sample, chunk)
+    test = None if data.test is None else problem.on(placed(data.test))
+    for one in (problem, test):
+        if one is not None:
+            _check_fit(one)
+    bench = Workbench(model, train, per_sample, chunk, amp, compile)
+    return Job(bench, problem, test, data.name)
+
+
+@torch.no_grad()
+def _check_fit(problem: Problem) -> None:
+    """Refuse a model, samples and a loss that do not go together, by a look at two samples."""
+    inputs, targets = problem.samples
+    some = problem.samples.take(slice(0, 2))
+    try:
+        outputs = problem.outputs(problem.start(), some.inputs)
+        losses = problem.loss(outputs, some.targets)
+    except (RuntimeError, ValueError, TypeError, IndexError) as error:
+        raise ValueError(
+            f"model, data and loss must go together, but inputs of shape {tuple(inputs.shape)} and "
+            f"targets of shape {tuple(targets.shape)} and {targets.dtype} give: {error}"
+        ) from error
+    if losses.shape != (some.size,):
+        raise ValueError(
+            f"loss must give one number for each sample, of shape ({some.size},) for {some.size} "
+            f"(in torch: reduction='none'), got shape {tuple(losses.shape)}"
+        )
+    classified = problem.loss is squared or isinstance(problem.loss, CrossEntropy)
+    if targets.is_floating_point() or outputs.ndim != 2 or not classified:
+        return
+    low, high = int(targets.min()), int(targets.max())
+    if low < 0 or high >= outputs.shape[1]:
+        raise ValueError(
+            f"model must have an output for each class, but it has {outputs.shape[1]} and the "
+            f"targets are whole numbers from {low} to {high}; numbers to be fitted must be "
+            "floating-point"
+        )
 
 
 def named(function: Any) -> str | None:

@@ -19,7 +19,7 @@ def squared(outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
     if not targets.is_floating_point():
         classes = torch.arange(outputs.shape[-1], device=targets.device)
         targets = (targets[..., None] == classes).to(outputs.dtype)
-    return ((outputs - targets.reshape(outputs.shape)) ** 2).flatten(1).sum(dim=1)
+    return ((outputs - targets.reshape(outputs.shape)) ** 2).reshape(len(outputs), -1).sum(dim=1)
 
 
 @dataclass(frozen=True)

@@ -73,7 +73,13 @@ class BatchOracle(RandomOracle):
     @property
     def mean(self) -> Oracle:
         """The gradient on all training samples, chunk by chunk, in training mode."""
-        return self._mean
+
+        def gradient(w: Tensor) -> Tensor:
+            if self._batch.seed is not None:
+                torch.manual_seed(self._batch.seed)
+            return self._mean(w)
+
+        return gradient
 
     def redrawn(self) -> BatchOracle:
         """The oracle of the next batch."""

@@ -10,9 +10,15 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from samdyn.networks.losses import PerSample, checked_loss
+from samdyn.numbers import checked_whole
 
 Buffers = dict[str, Tensor]
 """What a module keeps besides its weights, such as a batch norm's running statistics."""
+
+_WRONG_SHAPE = (
+    "{} must be a tensor of shape ({},), one entry for each weight of the network as in "
+    "problem.start(); got shape {}"
+)
 
 
 class Samples(NamedTuple):
@@ -50,6 +56,13 @@ class Problem:
         At most so many samples are in memory at once; the result does not depend on it but for
         rounding.
 
+    Raises
+    ------
+    TypeError
+        If the model is no module or the samples are none.
+    ValueError
+        If nothing of the model is trained, there are no samples, or not as many targets as inputs.
+
     Examples
     --------
     >>> line = nn.Linear(1, 1, bias=False, dtype=torch.float64)
@@ -60,6 +73,9 @@ class Problem:
     (2.5, [5.0], [15.0])
     """
 
+    room = 2**24
+    """At most so many weights are in memory where parts of a minibatch have each their own."""
+
     def __init__(
         self,
         model: nn.Module,
@@ -67,10 +83,22 @@ class Problem:
         loss: str | PerSample = "cross_entropy",
         chunk: int = 4096,
     ):
-        self.model, self.samples, self.chunk = model, samples, chunk
+        if not isinstance(model, nn.Module):
+            raise TypeError(f"model must be a torch.nn.Module, got {type(model).__name__}")
+        if not isinstance(samples, Samples):
+            raise TypeError(f"samples must be Samples, got {type(samples).__name__}")
+        if not len(samples.inputs) == len(samples.targets) > 0:
+            raise ValueError(
+                "samples must be one or more, with as many targets as inputs; got "
+                f"{len(samples.inputs)} inputs and {len(samples.targets)} targets"
+            )
+        self.model, self.samples = model, samples
+        self.chunk = checked_whole("chunk", chunk, 1)
         self.loss = checked_loss(loss)
         known = dict(model.named_parameters())
         self._trained = {name: p for name, p in known.items() if p.requires_grad}
+        if not self._trained:
+            raise ValueError("model must have parameters that require gradients, and has none")
         self._fixed = {name: p.detach() for name, p in known.items() if not p.requires_grad}
         self.names = tuple(self._trained)
         self.shapes = tuple(p.shape for p in self._trained.values())
@@ -94,6 +122,8 @@ class Problem:
 
     def parts(self, w: Tensor) -> dict[str, Tensor]:
         """Views of a flat tensor of weights, by parameter."""
+        if w.shape != (self.dimension,):
+            raise ValueError(_WRONG_SHAPE.format("w", self.dimension, tuple(w.shape)))
         pieces = zip(self.names, self.shapes, w.split(self._sizes), strict=True)
         return {name: piece.view(shape) for name, shape, piece in pieces}
 
@@ -101,9 +131,15 @@ class Problem:
         self, w: Tensor, inputs: Tensor, buffers: Buffers | None = None, training: bool = False
     ) -> Tensor:
         """What the network says; in training mode the buffers given are updated in place."""
-        self.model.train(training)
         known = self.buffers if buffers is None else buffers
-        return functional_call(self.model, {**self._fixed, **self.parts(w), **known}, (inputs,))
+        tensors = {**self._fixed, **self.parts(w), **known}
+        modes = [(module, module.training) for module in self.model.modules()]
+        self.model.train(training)
+        try:
+            return functional_call(self.model, tensors, (inputs,))
+        finally:  # the model is the user's
+            for module, mode in modes:
+                module.training = mode
 
     def losses(
         self,
@@ -165,7 +201,8 @@ def checked_weights(problem: Problem, w: Tensor, name: str = "w") -> Tensor:
     Raises
     ------
     TypeError
-        If ``problem`` is none, or the weights are no tensor of floating-point numbers.
+        If ``problem`` is none, or the weights are no tensor of floating-point numbers, or of
+        others than the samples.
     ValueError
         If they are not all of the network's in one flat tensor, or one is not finite.
     """
@@ -175,10 +212,10 @@ def checked_weights(problem: Problem, w: Tensor, name: str = "w") -> Tensor:
         kind = w.dtype if isinstance(w, Tensor) else type(w).__name__
         raise TypeError(f"{name} must be a tensor of floating-point numbers, got {kind}")
     if w.shape != (problem.dimension,):
-        raise ValueError(
-            f"{name} must be a tensor of shape ({problem.dimension},), one entry for each weight "
-            f"of the network as in problem.start(); got shape {tuple(w.shape)}"
-        )
+        raise ValueError(_WRONG_SHAPE.format(name, problem.dimension, tuple(w.shape)))
+    inputs = problem.samples.inputs
+    if inputs.is_floating_point() and inputs.dtype != w.dtype:
+        raise TypeError(f"{name} must be {inputs.dtype}, as the samples are, got {w.dtype}")
     wrong = int((~torch.isfinite(w)).sum())
     if wrong:
         raise ValueError(f"{name} must be finite, got {wrong} of {len(w)} weights that are not")

@@ -34,7 +34,10 @@ def record_epochs(record: Any, epochs: int) -> tuple[float, ...]:
     if isinstance(record, int | np.integer):
         spaced = range(0, epochs, checked_whole("record", record, 1))
         return tuple(dict.fromkeys([*spaced, epochs]))
-    at = np.asarray(record, dtype=float)
+    try:
+        at = np.asarray(record, dtype=float)
+    except (TypeError, ValueError):
+        at = np.empty(0)
     good = at.ndim == 1 and at.size > 0 and bool(np.all(np.diff(at) > 0))
     if not (good and at[0] >= 0 and at[-1] <= epochs):
         raise ValueError(

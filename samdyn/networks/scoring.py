@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from samdyn.networks.problem import Problem
+from samdyn.networks.problem import Buffers, Problem
 
 
 class Score(NamedTuple):
@@ -18,7 +18,7 @@ class Score(NamedTuple):
 
 
 @torch.no_grad()
-def score(problem: Problem, w: Tensor) -> Score:
+def score(problem: Problem, w: Tensor, buffers: Buffers | None = None) -> Score:
     """Loss and error over all samples, in evaluation mode, chunk by chunk.
 
     Parameters
@@ -26,6 +26,8 @@ def score(problem: Problem, w: Tensor) -> Score:
     problem : Problem
         Whose targets are classes if they are whole numbers.
     w : Tensor, shape (d,)
+    buffers : dict, optional
+        Such as `samdyn.networks.landscape.reestimated` gives. Default: the problem's own.
 
     Examples
     --------
@@ -39,7 +41,7 @@ def score(problem: Problem, w: Tensor) -> Score:
     loss = torch.zeros((), dtype=w.dtype, device=w.device)
     wrong = torch.zeros((), dtype=torch.long, device=w.device)
     for share, some in problem.chunks():
-        outputs = problem.outputs(w, some.inputs)
+        outputs = problem.outputs(w, some.inputs, buffers)
         loss += share * problem.loss(outputs, some.targets).mean()
         if classes:
             wrong += (outputs.argmax(dim=-1) != some.targets).sum()

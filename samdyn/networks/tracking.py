@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from math import nan
 from typing import Any, NamedTuple
 
 from torch import Tensor
@@ -64,11 +65,17 @@ class Tracking(NamedTuple):
     problem: Problem
 
     def row(self, w: Tensor, buffers: Buffers) -> dict[str, float]:
-        """Each measure's value by its name, and its error by the name with ``_error``."""
+        """Each measure's value by its name, and its error by the name with ``_error``.
+
+        NaN where the Hessian is not finite: a network that diverges must not end a sweep.
+        """
         self.problem.buffers = buffers
         found: dict[str, float] = {}
         for name, measure in self.measures.items():
-            value = measure(self.problem, w)
+            try:
+                value = measure(self.problem, w)
+            except curvature.NotFinite:
+                value = nan
             if isinstance(value, tuple):
                 if len(value) != 2:
                     raise TypeError(
@@ -98,10 +105,14 @@ def checked_measures(
     ValueError
         If a name is unknown or taken.
     TypeError
-        If a measure is no function.
+        If a measure is no function, or they come in no such form.
     """
     if isinstance(track, str):
         track = [track]
+    if not isinstance(track, Iterable):
+        raise TypeError(
+            f"track must be a name, names, or a mapping from names to functions, got {track!r}"
+        )
     given: Mapping[str, Any] = track if isinstance(track, Mapping) else {n: n for n in track}
     measures = {}
     for name, measure in given.items():

@@ -200,7 +200,7 @@ def test_refusals():
     small, _ = made(n=1)
     other, _ = made(norm=False)
     for call, words in (
-        (lambda: interpolate(problem, a[1:], b), r"a must be .*\(43,\)|a must be"),
+        (lambda: interpolate(problem, a[1:], b), r"a must be a tensor of shape \(43,\)"),
         (lambda: interpolate(problem, a, b, at=[0.0, np.nan]), "at must be a row of finite"),
         (lambda: interpolate(problem, a, b, at=[]), "at must be a row"),
         (lambda: interpolate(problem, a, b, test=other), "test must be of the same network"),
@@ -214,3 +214,5 @@ def test_refusals():
     ):
         with pytest.raises(ValueError, match=words):
             call()
+    with pytest.raises(TypeError, match="test must be a Problem"):
+        interpolate(problem, a, b, test=problem.samples)

@@ -248,7 +248,7 @@ def test_a_convolution_with_batch_norm_and_pooling():
 def test_refusals():
     problem, w = made()
     net = torch.nn.Sequential(torch.nn.Linear(3, 3), torch.nn.BatchNorm1d(3, track_running_stats=0))
-    batchy = Problem(net, problem.samples)
+    batchy = Problem(net.double(), problem.samples)
     for call, words in (
         (lambda: gradients.sample_gradients(batchy, batchy.start()), "batch norm 1 uses"),
         (lambda: covariance_product(batchy, batchy.start(), batchy.start()), "batch norm 1 uses"),
@@ -265,3 +265,9 @@ def test_refusals():
     ):
         with pytest.raises(ValueError, match=words):
             call()
+    with pytest.raises(
+        TypeError, match="problem must be a samdyn.networks Problem, got Sequential"
+    ):
+        gradient_noise(net, w)
+    with pytest.raises(ValueError, match=r"v must be .*\(31,\).* \(30,\)"):
+        covariance_product(problem, w, w[1:])

@@ -24,14 +24,6 @@ from samdyn.networks.training import train  # noqa: E402
 SAM = sd.SAM(lr=0.1, rho=0.1, momentum=0.9)
 
 
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 def blobs(n, seed):
     """Three classes of points in the plane."""
     draw = torch.Generator().manual_seed(seed)
@@ -189,6 +181,17 @@ def test_a_trained_model_says_what_was_scored_with_its_running_statistics():
     np.testing.assert_allclose(measured.again, measured.train_loss, rtol=1e-6)
     with pytest.raises(ValueError, match="run holds several networks"):
         trained(model, result)
+    with pytest.raises(ValueError, match="run has no weights at epoch 2; train with weights=True"):
+        trained(model, result.sel(seed=1), epoch=2)
+    never = result.assign(final=result.final * np.nan)  # as of a network that was not reached
+    with pytest.raises(ValueError, match="run has no weights there"):
+        trained(model, never.sel(seed=1))
+
+
+def test_a_start_in_another_precision_brings_its_running_statistics_along():
+    model = nn.Sequential(nn.Linear(2, 8), nn.BatchNorm1d(8), nn.Linear(8, 3))
+    one, other = (run(model=model, start=start, epochs=1) for start in (model, model.double()))
+    np.testing.assert_allclose(one.final_buffers, other.final_buffers, rtol=1e-12)
 
 
 def test_augmentation_draws_from_the_seed_and_dropout_too():
@@ -243,6 +246,22 @@ def test_a_run_that_diverges_stops_and_keeps_its_last_finite_state():
     assert np.isnan(bad.train_loss[1:]).all()
 
 
+def test_a_hessian_that_is_not_finite_ends_no_training():
+    def bent(outputs, targets):
+        return outputs.sum(dim=1).clamp(min=0) ** 1.5
+
+    x = torch.zeros(4, 1, dtype=torch.float64)  # the loss is 0, its second derivative infinite
+    net = nn.Linear(1, 1).double()
+    zero = torch.zeros(2, dtype=torch.float64)
+    result = train(
+        net, Samples(x, x), sd.GD(lr=0.1), epochs=2, batch_size=4, loss=bent, start=zero,
+        track=["trace", "top_eigenvalue", "grad_norm"],
+    )  # fmt: skip
+    assert np.isnan(result.trace).all()
+    assert np.isnan(result.top_eigenvalue).all()
+    np.testing.assert_array_equal(result.grad_norm, 0)
+
+
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
@@ -270,8 +289,14 @@ def test_a_run_that_diverges_stops_and_keeps_its_last_finite_state():
         ({"algorithm": sd.GD(lr=EPOCHS)}, "a dimension called 'epoch' is in every result"),
         ({"schedule": cosine, "algorithm": PLAIN()}, "schedule multiplies lr"),
         ({"model": nn.ReLU()}, "model must have parameters that require gradients"),
+        ({"model": mlp(5, 3)}, r"must go together, but inputs of shape \(50, 2\)"),
+        ({"model": mlp(2, 2)}, "model, data and loss must go together"),
+        ({"model": mlp(2, 2), "loss": "mse"}, "it has 2 and the targets are .* from 0 to 2"),
+        ({"loss": nn.functional.cross_entropy}, r"one number for each sample.*got shape \(\)"),
+        ({"record": "all"}, "record must be a number of epochs, or epochs"),
+        ({"track": 3}, "track must be a name, names, or a mapping"),
     ],
-    ids=str,
+    ids=lambda given: given if isinstance(given, str) else "",  # functions say where they are
 )  # fmt: skip
 def test_bad_input_is_refused_in_one_sentence(options, sentence):
     with pytest.raises((TypeError, ValueError), match=sentence):

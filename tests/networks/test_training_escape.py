@@ -14,14 +14,6 @@ N = 20
 ASIDE = 1e-8
 
 
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 @pytest.fixture(scope="module")
 def interpolated():
     """A network whose loss is 0, with its top eigenpair: it learns what it says itself."""

@@ -26,14 +26,6 @@ LATE = sd.Switch(
 STEPS = 3  # an epoch
 
 
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 def network():
     """With running statistics, dropout and momentum: everything that has to come back."""
     with torch.random.fork_rng():
@@ -104,9 +96,17 @@ def test_how_often_it_is_written_does_not_matter(seconds, unbroken, tmp_path, mo
     assert sorted(file.name for file in tmp_path.iterdir()) == ["seed=4.pt", "seed=5.pt"]
 
 
-def test_more_epochs_and_more_seeds_go_on_from_what_is_there(unbroken, tmp_path):
-    run(checkpoint=tmp_path, epochs=4, seed=[4])
+@pytest.mark.parametrize("epochs", [3, 4])  # of the first, the end is tracked, and only there
+def test_more_epochs_and_more_seeds_go_on_from_what_is_there(epochs, unbroken, tmp_path):
+    run(checkpoint=tmp_path, epochs=epochs, seed=[4])
     same(run(checkpoint=tmp_path), unbroken)
+
+
+def test_the_mean_gradient_of_a_network_with_dropout_is_of_the_seed_alone(tmp_path):
+    dnsam = sd.DNSAM(lr=0.1, rho=0.1)
+    whole = run(algorithm=dnsam, epochs=2)
+    run(algorithm=dnsam, epochs=1, checkpoint=tmp_path)
+    same(run(algorithm=dnsam, epochs=2, checkpoint=tmp_path), whole)
 
 
 @pytest.mark.parametrize(

@@ -20,14 +20,6 @@ DATA = np.random.default_rng(5).normal(size=(3, N))
 FORMULA = "(tanh(a1*x + a2*y)*z - b)**2/2 + 0.1*(x*y*z)**2"
 
 
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 class Formula(nn.Module):
     """The same formula in torch, one output for each sample."""
 

@@ -1,7 +1,7 @@
 """Curvature of a network's loss on all its samples, with bounded memory and known errors."""
 
 from samdyn.networks.curvature.alignment import gradient_alignment
-from samdyn.networks.curvature.convergence import NotConverged
+from samdyn.networks.curvature.convergence import NotConverged, NotFinite
 from samdyn.networks.curvature.eigen import Eigenpairs, eigenpairs
 from samdyn.networks.curvature.elsewhere import Parts, module_parts
 from samdyn.networks.curvature.hessian import Hessian, dense, linear_operator
@@ -15,6 +15,7 @@ __all__ = [
     "Estimate",
     "Hessian",
     "NotConverged",
+    "NotFinite",
     "Parts",
     "dense",
     "density",

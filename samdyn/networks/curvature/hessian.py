@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from samdyn.networks.curvature.convergence import NotFinite
 from samdyn.networks.problem import Problem, Samples, checked_weights
 
 LARGEST = 5_000
@@ -58,7 +59,7 @@ class Hessian:
             if slope.requires_grad:  # else the loss is linear in the weights
                 total += share * torch.autograd.grad(slope, at, v, retain_graph=True)[0]
         if not torch.isfinite(total).all():
-            raise ValueError("the Hessian of the loss must be finite at w, but is not")
+            raise NotFinite
         return total
 
     def dense(self) -> Tensor:
@@ -69,7 +70,7 @@ class Hessian:
                 for i in range(self.dimension):
                     total[i] += share * torch.autograd.grad(slope[i], at, retain_graph=True)[0]
         if not torch.isfinite(total).all():
-            raise ValueError("the Hessian of the loss must be finite at w, but is not")
+            raise NotFinite
         return total
 
     def _slopes(self) -> Iterator[tuple[float, Tensor, Tensor]]:

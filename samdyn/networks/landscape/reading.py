@@ -5,30 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from samdyn.networks.landscape.statistics import reestimated, running
-from samdyn.networks.problem import Buffers, Problem
-
-
-@torch.no_grad()
-def loss_and_error(
-    problem: Problem, w: Tensor, buffers: Buffers | None = None
-) -> tuple[float, ...]:
-    """The mean loss and, of classes, the share of samples that are taken for another.
-
-    The error rate is NaN where the targets are no classes.
-    """
-    loss, error = 0.0, 0.0
-    for share, some in problem.chunks():
-        out = problem.outputs(w, some.inputs, buffers)
-        loss += share * float(problem.loss(out, some.targets).mean())
-        if some.targets.is_floating_point():
-            error = float("nan")
-        else:
-            error += share * float((out.argmax(dim=-1) != some.targets).double().mean())
-    return loss, error
+from samdyn.networks.problem import Problem
+from samdyn.networks.scoring import score
 
 
 def read(
@@ -42,21 +23,23 @@ def read(
 
     Without classes there are no error rates.
     """
+    if test is not None and not isinstance(test, Problem):
+        raise TypeError(
+            f"test must be a Problem, as problem.on(samples) is, got {type(test).__name__}"
+        )
     if test is not None and test.dimension != problem.dimension:
         raise ValueError(
             f"test must be of the same network, with {problem.dimension} weights; it has "
             f"{test.dimension}"
         )
     anew = reestimate and bool(running(problem.model))
-    rows = []
+    columns: dict[str, list[float]] = {}
     for w in points:
         buffers = reestimated(problem, w, batch_size=batch_size) if anew else None
-        row = loss_and_error(problem, w, buffers)
-        rows.append(row if test is None else (*row, *loss_and_error(test, w, buffers)))
-    names = ("train_loss", "train_error", "test_loss", "test_error")
-    columns = dict(zip(names, np.array(rows).T, strict=False))
-    kept = {"train_error": problem, "test_error": test}
-    for name, of in kept.items():
-        if of is not None and of.samples.targets.is_floating_point():
-            del columns[name]
-    return columns
+        for name, one in (("train", problem), ("test", test)):
+            if one is not None:
+                loss, error = score(one, w, buffers)
+                columns.setdefault(f"{name}_loss", []).append(loss)
+                if error is not None:
+                    columns.setdefault(f"{name}_error", []).append(error)
+    return {name: np.array(values) for name, values in columns.items()}

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from samdyn.networks.noise.covariance import covariance_product, noise_trace
 from samdyn.networks.noise.gradients import pushed
-from samdyn.networks.problem import Problem
+from samdyn.networks.problem import Problem, checked_weights
 from samdyn.numbers import checked_whole
 
 Product = Callable[[Tensor], Tensor]
@@ -167,6 +167,7 @@ def gauss_newton_product(problem: Problem, w: Tensor, v: Tensor) -> Tensor:
     The mean of J_i^T B_i J_i v, J_i being the Jacobian of the outputs and B_i the Hessian of the
     loss in them.
     """
+    w, v = checked_weights(problem, w), checked_weights(problem, v, "v")
     total = torch.zeros_like(w)
     for share, some in problem.chunks():
         at = w.detach().requires_grad_()

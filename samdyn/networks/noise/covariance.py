@@ -115,7 +115,8 @@ def noise_covariance(
 
 def _gram(problem: Problem, w: Tensor, rows: int | None) -> Tensor:
     """Inner products of the centred gradients; the lower triangle of blocks is mirrored."""
-    mean = problem.grad(separate(problem, w))
+    w = separate(problem, w)
+    mean = problem.grad(w)
     gram = w.new_zeros((problem.samples.size, problem.samples.size))
     top = 0
     for block in sample_gradients(problem, w, rows):
@@ -142,7 +143,8 @@ def noise_trace(problem: Problem, w: Tensor, *, rows: int | None = None) -> floa
     rows : int, optional
         As in `sample_gradients`.
     """
-    mean = problem.grad(separate(problem, w))
+    w = separate(problem, w)
+    mean = problem.grad(w)
     squares = [(block - mean).square().sum() for block in sample_gradients(problem, w, rows)]
     return float(torch.stack(squares).double().sum()) / problem.samples.size
 

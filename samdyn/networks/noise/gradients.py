@@ -77,7 +77,7 @@ def sample_slopes(problem: Problem, w: Tensor, v: Tensor) -> Tensor:
 
     No sample's gradient is formed.
     """
-    w = separate(problem, w)
+    w, v = separate(problem, w), checked_weights(problem, v, "v")
     slopes = []
     for _, some in problem.chunks():
         at = w.clone().requires_grad_()
@@ -116,6 +116,7 @@ def weighted_gradient(problem: Problem, w: Tensor, weights: Tensor) -> Tensor:
 
 def separate(problem: Problem, w: Tensor) -> Tensor:
     """Checked weights of a network whose samples do not see each other."""
+    w = checked_weights(problem, w)
     for name, module in problem.model.named_modules():
         if isinstance(module, nn.modules.batchnorm._BatchNorm) and module.running_mean is None:
             raise ValueError(
@@ -123,4 +124,4 @@ def separate(problem: Problem, w: Tensor) -> Tensor:
                 "single samples have no gradients; give it track_running_stats=True, whose "
                 "running statistics are used here"
             )
-    return checked_weights(problem, w)
+    return w

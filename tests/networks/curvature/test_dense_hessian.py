@@ -109,7 +109,7 @@ def test_what_is_refused(network, quadratic):
     with pytest.raises(TypeError, match="problem must be a samdyn.networks Problem, got Linear"):
         Hessian(torch.nn.Linear(1, 1), w)
     with pytest.raises(TypeError, match="module_parts needs the loss"):
-        module_parts(quadratic([1.0])[0], torch.ones(1))
+        module_parts(quadratic([1.0])[0], torch.ones(1, dtype=torch.float64))
     wide, many = network(sizes=(60, 80, 10))
     with pytest.raises(ValueError, match="at most 5,000 weights, got 5,690; take eigenpairs"):
         dense(wide, many)
