@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from copy import deepcopy
 from typing import Any, NamedTuple
 
@@ -12,6 +12,7 @@ import xarray as xr
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from samdyn.algorithms import SAM, Algorithm, Lookahead
 from samdyn.networks.checkpoint import fingerprint
 from samdyn.networks.data.data import Data
 from samdyn.networks.losses import CrossEntropy, PerSample, checked_loss, squared
@@ -94,7 +95,7 @@ class Job(NamedTuple):
             raise ValueError("start must be finite weights, got NaN or infinity among them")
         return w, buffers
 
-    def check_batches(self, order: Order) -> None:
+    def check_batches(self, order: Order, algorithms: Sequence[Algorithm]) -> None:
         """Refuse what batch norm cannot do, before anything runs."""
         normalises = any(isinstance(one, _BatchNorm) for one in self.problem.model.modules())
         if normalises and order.batch_size > self.problem.chunk:
@@ -110,6 +111,19 @@ class Job(NamedTuple):
                 f"batch_size={order.batch_size} leaves a minibatch of 1 of {order.samples.size} "
                 "samples, which batch norm cannot normalise; take another, or drop_last=True"
             )
+        for m in filter(None, map(_part_size, algorithms)):
+            if normalises and any(m == 1 or size % m == 1 for size in sizes):
+                raise ValueError(
+                    f"m={m} leaves a part of 1 sample of a minibatch of {max(sizes)}, which batch "
+                    "norm cannot normalise; take another m, or a network without batch norm"
+                )
+
+
+def _part_size(algorithm: Algorithm) -> int | None:
+    """SAM's m, also of what `samdyn.Lookahead` goes around."""
+    if isinstance(algorithm, Lookahead):
+        return _part_size(algorithm.algorithm)
+    return algorithm.m if isinstance(algorithm, SAM) else None
 
 
 def checked_job(

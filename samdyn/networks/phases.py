@@ -73,8 +73,13 @@ class Phases(NamedTuple):
         return bool(condition.subs(values))  # type: ignore[union-attr]
 
 
-def phases_of(algorithm: Algorithm | Switch) -> Phases:
+def phases_of(algorithm: Algorithm | Switch, tested: bool = True) -> Phases:
     """The phases of an algorithm: one, unless it is a `samdyn.Switch`.
+
+    Parameters
+    ----------
+    tested : bool
+        Whether there is a test set, of which a condition may speak.
 
     Raises
     ------
@@ -87,14 +92,15 @@ def phases_of(algorithm: Algorithm | Switch) -> Phases:
         raise TypeError(
             f"algorithm must be an algorithm such as SAM(lr=0.1, rho=0.05), got {algorithm!r}"
         )
+    known = [name for name in KNOWN if tested or not name.startswith("test")]
     begins: list[int | sympy.Basic] = []
     for when, _ in algorithm.phases:
         if isinstance(when, str):
             condition = parse_condition(when)
-            unknown = sorted({str(symbol) for symbol in condition.free_symbols} - set(KNOWN))
+            unknown = sorted({str(symbol) for symbol in condition.free_symbols} - set(known))
             if unknown:
                 raise ValueError(
-                    f"the condition {when!r} of a phase must speak of {', '.join(KNOWN)}; "
+                    f"the condition {when!r} of a phase must speak of {', '.join(known)}; "
                     f"{unknown[0]} is none of them"
                 )
             begins.append(condition)

@@ -179,7 +179,7 @@ def train(
         model, data, loss, device, dtype, checked_whole("chunk", chunk, 1), amp, compile
     )
     epochs = checked_whole("epochs", epochs, 0)
-    phases = phases_of(algorithm)
+    phases = phases_of(algorithm, job.test is not None)
     if schedule is not None and not all("lr" in one.numbers for one in phases.algorithms):
         raise ValueError("schedule multiplies lr, which one of the algorithms does not have")
     axes = laid_out(phases, batch_size, seed)
@@ -193,7 +193,7 @@ def train(
     def task(member: Member) -> Task:
         sizes = member.batch_size, member.seed
         order = Order(job.problem.samples, *sizes, drop_last, augment, masks)
-        job.check_batches(order)
+        job.check_batches(order, phases.algorithms)
         places = tuple(round(epoch * order.per_epoch) for epoch in at)
         measured = places[::spaced] + places[-1:] if measures else ()
         return Task(

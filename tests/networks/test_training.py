@@ -310,6 +310,18 @@ def test_a_batch_of_one_is_refused_where_batch_norm_would_fail():
     assert run(model=model, batch_size=7, drop_last=True, epochs=1).steps == 7
     with pytest.raises(ValueError, match="chunk must be at least the batch_size, 20"):
         run(model=model, batch_size=20, chunk=16)
+    for algorithm in (
+        sd.SAM(lr=0.1, rho=0.1, m=3),
+        sd.Lookahead(sd.SAM(lr=0.1, rho=0.1, m=1)),
+    ):
+        with pytest.raises(ValueError, match="leaves a part of 1 sample of a minibatch of 16"):
+            run(algorithm, model=model, batch_size=16, drop_last=True)
+
+
+def test_a_condition_on_a_test_set_needs_one():
+    late = sd.Switch([(0, SAM), ("test_loss < 1", SAM)])
+    with pytest.raises(ValueError, match="test_loss is none of them"):
+        run(late, data=DATA.train)
 
 
 def test_a_minibatch_that_does_not_fit_in_memory_is_accumulated():
