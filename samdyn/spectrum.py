@@ -27,7 +27,8 @@ def eigenpairs(matrix: Sequence[Sequence[Any]]) -> list[Pair]:
     Parameters
     ----------
     matrix : square, symmetric sequence of rows
-        Of scalars of any kind, at most `LARGEST` rows.
+        Of scalars of any kind, at most `LARGEST` rows. Entries below 1e-154, whose squares
+        underflow, count as 0.
 
     Raises
     ------
