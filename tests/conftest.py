@@ -7,7 +7,7 @@ from pathlib import Path
 import hypothesis
 import pytest
 
-hypothesis.settings.register_profile("samdyn", deadline=None, max_examples=40)
+hypothesis.settings.register_profile("samdyn", deadline=None, max_examples=40, derandomize=True)
 hypothesis.settings.load_profile("samdyn")
 
 
