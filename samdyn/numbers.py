@@ -107,6 +107,22 @@ def _worst(value: Any, array: np.ndarray) -> str:
     return f"an array with {bad[0] if bad.size else array.min():g}"
 
 
+def checked_interval(name: str, value: Any) -> tuple[float, float]:
+    """An interval (low, high) of finite length.
+
+    Raises
+    ------
+    ValueError
+        If it is none.
+    """
+    if np.shape(value) != (2,):
+        raise ValueError(f"{name} must be (low, high) with low < high, got {value}")
+    low, high = map(float, value)
+    if not low < high or not np.isfinite(high - low):
+        raise ValueError(f"{name} must be (low, high) with low < high, got {value}")
+    return low, high
+
+
 def check_single(what: str, numbers: Mapping[str, Any], replace: str = "system.replace") -> None:
     """Refuse arrays among numbers.
 

@@ -11,6 +11,7 @@ from samdyn.analysis.fixed.crossings import Threshold, crossings, merged
 from samdyn.analysis.fixed.spectrum import Spectrum
 from samdyn.analysis.fixed.stability import located
 from samdyn.analysis.linear import Linear
+from samdyn.numbers import checked_interval
 from samdyn.systems.base import System, checked_system
 
 _SCAN = 1200
@@ -161,12 +162,7 @@ def _started(system: System, name: str) -> System:
 
 def _interval(system: System, name: str, between: Any) -> tuple[float, float]:
     if between is not None:
-        if np.shape(between) != (2,):
-            raise ValueError(f"between must be (low, high) with low < high, got {between}")
-        low, high = map(float, between)
-        if not low < high or not np.isfinite(high - low):
-            raise ValueError(f"between must be (low, high) with low < high, got {between}")
-        return low, high
+        return checked_interval("between", between)
     if name == "momentum":
         return 0.0, 1.0
     if name not in system.constants:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from samdyn.analysis.mean_square.operator import SecondMoments
-from samdyn.numbers import check_single
+from samdyn.numbers import check_single, checked_interval
 from samdyn.systems.base import System, checked_system
 from samdyn.systems.map import Map
 
@@ -231,12 +231,7 @@ def _said(grows: bool) -> str:
 
 def _interval(system: System, name: str, between: Any) -> tuple[float, float]:
     if between is not None:
-        if np.shape(between) != (2,):
-            raise ValueError(f"between must be (low, high) with low < high, got {between}")
-        low, high = map(float, between)
-        if not low < high or not np.isfinite(high - low):
-            raise ValueError(f"between must be (low, high) with low < high, got {between}")
-        return low, high
+        return checked_interval("between", between)
     if name == "momentum":
         return 0.0, 1.0
     if name == "batch_size" and isinstance(system, Map) and system.minibatches is not None:

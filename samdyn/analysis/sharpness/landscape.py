@@ -10,7 +10,7 @@ import numpy as np
 import sympy
 
 from samdyn.analysis.sharpness.intervals import SMOOTH, Interval, enclosed
-from samdyn.losses.derivatives import upper
+from samdyn.losses.derivatives import symmetric
 from samdyn.losses.loss import Loss
 from samdyn.program import Program
 
@@ -49,7 +49,7 @@ class Formula:
 
     def hessian(self, w: np.ndarray) -> np.ndarray:
         """The shape is (…, d, d)."""
-        return symmetric(self._outputs(2, w), w.shape[-1])
+        return symmetric(np.stack(self._outputs(2, w), axis=-1), w.shape[-1])
 
     def _outputs(self, order: int, w: np.ndarray) -> list[np.ndarray]:
         with np.errstate(all="ignore"):
@@ -168,8 +168,8 @@ class Landscape:
         reach += 1e-14 * (np.abs(self.p) + self.rho)
         entries = self.formula.enclosed(2, centre - reach, centre + reach)
         d = len(self.p)
-        matrix = symmetric([(x.low + x.high) / 2 for x in entries], d)
-        radius = symmetric([(x.high - x.low) / 2 for x in entries], d)
+        matrix = symmetric(np.stack([(x.low + x.high) / 2 for x in entries], axis=-1), d)
+        radius = symmetric(np.stack([(x.high - x.low) / 2 for x in entries], axis=-1), d)
         far = np.minimum(
             np.linalg.norm(radius, axis=(-2, -1)), np.max(np.sum(radius, axis=-1), axis=-1)
         )
@@ -181,11 +181,3 @@ class Landscape:
     def _point(w: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         slack = 16 * np.finfo(Long).eps * (np.abs(w) + np.max(np.abs(w), axis=-1, keepdims=True))
         return w - slack, w + slack
-
-
-def symmetric(entries: list[np.ndarray], d: int) -> np.ndarray:
-    """Matrices of shape (…, d, d) from the entries of their upper triangles."""
-    matrix = np.empty((*np.shape(entries[0]), d, d))
-    for (i, j), entry in zip(upper(d), entries, strict=True):
-        matrix[..., i, j] = matrix[..., j, i] = entry
-    return matrix
