@@ -230,7 +230,13 @@ def verify(
     from samdyn.experiments import verification
 
     chosen = [experiments.get(name) for name in dict.fromkeys(names)]
-    chosen = chosen or list(experiments.EXPERIMENTS.values())
+    if not names:
+        chosen = list(experiments.EXPERIMENTS.values())
+        lacking = [each for each in chosen if from_ is None and not each.can_run]
+        chosen = [each for each in chosen if each not in lacking]
+        for each in lacking:
+            said = f"{each.name} is left out: it needs {each.needs}, which is not installed"
+            print(f"samdyn: {said}", file=sys.stderr)
     if from_ is not None:
         known, chosen = chosen, verification.saved_in(from_, chosen)
         absent = ", ".join(one.name for one in known if one not in chosen)

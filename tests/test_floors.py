@@ -42,3 +42,9 @@ def test_generated_files_are_not_committed():
         ["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False
     )
     assert not [name for name in done.stdout.split() if name.endswith((".nc", ".pdf", ".npz"))]
+
+
+def test_the_experiments_are_known_without_torch():
+    code = "import sys, samdyn.cli, samdyn.experiments; print('torch' in sys.modules)"
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert out.stdout.strip() == "False"

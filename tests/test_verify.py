@@ -228,3 +228,19 @@ def test_long_cells_are_broken_between_words():
     assert " ".join(line.split("  ")[0] for line in lines[1:]) == long
     assert lines[1].endswith("yes")
     assert max(map(len, lines)) <= 140
+
+
+def test_what_needs_a_package_that_is_not_there_is_left_out(known, monkeypatch, tmp_path, capsys):
+    lines, made = known
+    assert run("verify", "a", "--out", tmp_path) == 0
+    monkeypatch.setitem(made, "a", lines["a"].experiment(needs="no_such_package"))
+    monkeypatch.delitem(made, "b")
+    capsys.readouterr()
+    assert run("verify") == 0
+    out, err = capsys.readouterr()
+    assert out.splitlines()[-1] == "2 of 2 claims hold"
+    assert "a is left out: it needs no_such_package, which is not installed" in err
+    assert run("verify", "--from", tmp_path) == 0  # saved results can be read all the same
+    assert capsys.readouterr().out.splitlines()[-1] == "2 of 2 claims hold"
+    assert run("figure", "a", "--out", tmp_path) == 2
+    assert 'pip install "samdyn[no_such_package]"' in capsys.readouterr().err

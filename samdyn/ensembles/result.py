@@ -118,8 +118,10 @@ def finished(run: xr.Dataset) -> xr.Dataset:
     KeyboardInterrupt
         If a particle was interrupted.
     """
-    if "reason" in run and bool((run.reason == REASONS.index("interrupted")).any()):
-        raise KeyboardInterrupt
+    if "reason" in run:
+        meanings = run.reason.attrs.get("flag_meanings", " ".join(REASONS)).split()
+        if bool((run.reason == meanings.index("interrupted")).any()):
+            raise KeyboardInterrupt
     return run
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
@@ -37,6 +38,8 @@ class Experiment(NamedTuple):
         Holds the results against the source.
     draw : callable
         Draws the results; it never simulates.
+    needs : str, optional
+        A package without which it cannot be run; results that are saved can be read all the same.
     """
 
     name: str
@@ -46,6 +49,12 @@ class Experiment(NamedTuple):
     compute: Callable[[], Runs]
     claims: Callable[[Runs], list[Claim]]
     draw: Callable[[Runs], Figure]
+    needs: str = ""
+
+    @property
+    def can_run(self) -> bool:
+        """Whether what it needs is installed."""
+        return not self.needs or find_spec(self.needs) is not None
 
     def make(self, folder: Path) -> tuple[list[Path], list[Claim]]:
         """Run, save the results and the figure in a folder; return the files and the claims.
@@ -65,7 +74,14 @@ class Experiment(NamedTuple):
         ------
         KeyboardInterrupt
             If the user interrupted a run.
+        ValueError
+            If what it needs is not installed.
         """
+        if not self.can_run:
+            raise ValueError(
+                f"{self.name} needs {self.needs}, which is not installed: "
+                f'pip install "samdyn[{self.needs}]"'
+            )
         return {name: finished(run) for name, run in self.compute().items()}
 
     def save(self, runs: Runs, folder: Path, kinds: Sequence[str] = ("pdf", "png")) -> list[Path]:
