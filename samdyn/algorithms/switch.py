@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from samdyn.algorithms.base import Algorithm
+from samdyn.numbers import Number, checked_number
 
 
 class Condition:
     """What a switch may wait for: an event such as `samdyn.Converged`."""
 
 
-When = int | str | Condition
-"""What begins a phase: a step, a condition as text, or an event."""
+When = int | str | Condition | Number
+"""What begins a phase: a step or an array of them, a condition as text, or an event."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,7 +30,10 @@ class Switch:
         What begins each phase. A step: it begins then for every particle, whatever came before.
         An event such as ``Converged(tol=1e-6)``, or a condition as text such as
         ``"loss < 1e-3"``: it begins for each particle by itself, at the first step of the phase
-        before at which that holds. The first phase begins at step 0; steps increase.
+        before at which that holds. The first phase begins at step 0; steps increase. In the
+        training of networks an array of steps or epochs is a sweep like that of any number: it
+        becomes a dimension called ``switch``, or keeps the dimensions of an
+        ``xarray.DataArray``.
     momentum : {"keep", "reset"}, default "keep"
         Whether a velocity that both algorithms have is carried over a switch. A velocity that
         the earlier algorithm lacks starts at 0.
@@ -66,6 +71,10 @@ class Switch:
 
     >>> from samdyn import Converged
     >>> settled = Switch([(0, GD(lr=0.05)), (Converged(tol=1e-6), SAM(lr=0.05, rho=0.1))])
+
+    SAM in the last half, tenth and hundredth of a hundred epochs, and not at all:
+
+    >>> shares = Switch([(0, GD(lr=0.1)), ([50, 90, 99, 100], SAM(lr=0.1, rho=0.2))], unit="epoch")
     """
 
     phases: Sequence[tuple[When, Algorithm]]
@@ -85,15 +94,31 @@ class Switch:
             raise ValueError(f"unit must be 'step' or 'epoch', got {self.unit!r}")
 
 
+def swept(when: Any) -> bool:
+    """Whether what begins a phase is an array of steps.
+
+    Examples
+    --------
+    >>> swept([50, 90]), swept(50), swept("loss < 1e-3")
+    (True, False, False)
+    """
+    return np.ndim(when) > 0
+
+
 def _checked_phase(phase: object) -> tuple[When, Algorithm]:
     match phase:
         case (bool(), _):
             pass
         case (int() | np.integer() as step, Algorithm() as algorithm):
             return int(step), algorithm
+        case (array, Algorithm() as algorithm) if swept(array):
+            steps = checked_number("the steps of a phase", array, minimum=0)
+            if np.any(np.asarray(steps) % 1):
+                raise ValueError(f"the steps of a phase must be whole numbers, got {array}")
+            return steps, algorithm
         case (str() | Condition() as when, Algorithm() as algorithm):
             return when, algorithm
     raise TypeError(
-        "phases must be pairs (when, algorithm), when being a step, a condition such as "
-        f"'loss < 1e-3' or an event, got {phase!r}"
+        "phases must be pairs (when, algorithm), when being a step or an array of steps, a "
+        f"condition such as 'loss < 1e-3' or an event, got {phase!r}"
     )

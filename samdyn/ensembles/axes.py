@@ -100,13 +100,14 @@ def lay_out(numbers: Mapping[str, Any], x0: xr.DataArray, names: tuple[str, ...]
     swept: dict[str, Any] = {}
     for name, value in numbers.items():
         plain = name.rsplit(":", 1)[-1]
-        other = swept.setdefault(plain, value) if np.ndim(value) else value
+        named = isinstance(value, xr.DataArray) and value.dims != (plain,)
+        other = value if named or not np.ndim(value) else swept.setdefault(plain, value)
         if np.shape(other) != np.shape(value) or not np.array_equal(other, value):
             raise ValueError(
-                f"{plain} is swept over two different arrays in two phases; give one array, or "
-                "write the switch as a run for each"
+                f"{plain} is swept over two different arrays in two phases; give one array, or two "
+                "xarray.DataArrays along one dimension of another name"
             )
-        if isinstance(value, xr.DataArray) and value.dims != (plain,):
+        if named:
             if plain in RESERVED:
                 raise ValueError(f"{plain!r} is the name of something else in every result")
             for dim in value.dims:

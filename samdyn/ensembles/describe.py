@@ -80,7 +80,7 @@ def describe_algorithm(algorithm: Algorithm | Switch) -> dict[str, Any]:
 
 def _begins(when: When) -> Any:
     """What begins a phase, as plain data."""
-    return describe_event(when) if isinstance(when, Event) else when
+    return describe_event(when) if isinstance(when, Event) else _plain(when, "switch")
 
 
 def describe_system(system: System) -> dict[str, Any]:

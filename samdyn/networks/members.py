@@ -9,6 +9,7 @@ import numpy as np
 import xarray as xr
 
 from samdyn.algorithms import Algorithm, Switch
+from samdyn.algorithms.switch import swept
 from samdyn.ensembles.axes import Axes, lay_out
 from samdyn.ensembles.describe import describe_algorithm
 from samdyn.networks.phases import Phases
@@ -92,7 +93,8 @@ def laid_out(phases: Phases, batch_size: Any, seed: Any) -> Axes:
         for k, one in enumerate(phases.algorithms)
         for name, value in one.numbers.items()
     }
-    axes = lay_out({**numbers, "batch_size": sizes}, draws, ())
+    steps = {f"{k}:switch": when for k, when in enumerate(phases.begins) if swept(when)}
+    axes = lay_out({**numbers, **steps, "batch_size": sizes}, draws, ())
     taken = sorted(RESERVED.intersection(axes.dims))
     if taken:
         raise ValueError(f"a dimension called {taken[0]!r} is in every result; choose another name")
@@ -110,6 +112,13 @@ def members(axes: Axes, phases: Phases, seed: Any) -> list[Member]:
             _single(one, {name: single[f"{k}:{name}"] for name in one.numbers})
             for k, one in enumerate(phases.algorithms)
         )
+        begins = tuple(
+            int(single[f"{k}:switch"]) if swept(when) else when
+            for k, when in enumerate(phases.begins)
+        )
+        known_steps = [when for when in begins if isinstance(when, int)]
+        if sorted(known_steps) != known_steps:
+            raise ValueError(f"the steps of phases must increase, got {known_steps} together")
         said = {
             dim: axes.coordinates[dim][i] if dim in axes.coordinates else i
             for dim, i in index.items()
@@ -117,7 +126,12 @@ def members(axes: Axes, phases: Phases, seed: Any) -> list[Member]:
         own = int(said["seed"]) if "seed" in said else int(seed)
         label = ",".join(f"{dim}={_text(value)}" for dim, value in said.items()) or "run"
         found.append(
-            Member(own, int(single["batch_size"]), phases._replace(algorithms=algorithms), label)
+            Member(
+                own,
+                int(single["batch_size"]),
+                phases._replace(begins=begins, algorithms=algorithms),
+                label,
+            )
         )
     return found
 

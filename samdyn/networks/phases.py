@@ -8,7 +8,9 @@ from typing import Any, NamedTuple
 import sympy
 
 from samdyn.algorithms import Algorithm, Switch
+from samdyn.algorithms.switch import swept
 from samdyn.losses.formula import parse_condition
+from samdyn.numbers import Number
 from samdyn.symbols import symbols
 
 KNOWN = ("train_loss", "train_error", "test_loss", "test_error", "epoch")
@@ -20,8 +22,9 @@ class Phases(NamedTuple):
 
     Attributes
     ----------
-    begins : tuple of int or sympy.Basic
+    begins : tuple of int, sympy.Basic or array
         The step or epoch at which each begins, or a condition that is looked at when an epoch ends.
+        Of a sweep, arrays of steps or epochs too; of one network none.
     algorithms : tuple of Algorithm
     by_epoch : bool
         Whether whole numbers in ``begins`` count epochs.
@@ -29,7 +32,7 @@ class Phases(NamedTuple):
         Whether vectors go back to 0 where a phase begins.
     """
 
-    begins: tuple[int | sympy.Basic, ...]
+    begins: tuple[int | sympy.Basic | Number, ...]
     algorithms: tuple[Algorithm, ...]
     by_epoch: bool
     reset: bool
@@ -93,7 +96,7 @@ def phases_of(algorithm: Algorithm | Switch, tested: bool = True) -> Phases:
             f"algorithm must be an algorithm such as SAM(lr=0.1, rho=0.05), got {algorithm!r}"
         )
     known = [name for name in KNOWN if tested or not name.startswith("test")]
-    begins: list[int | sympy.Basic] = []
+    begins: list[int | sympy.Basic | Number] = []
     for when, _ in algorithm.phases:
         if isinstance(when, str):
             condition = parse_condition(when)
@@ -104,7 +107,7 @@ def phases_of(algorithm: Algorithm | Switch, tested: bool = True) -> Phases:
                     f"{unknown[0]} is none of them"
                 )
             begins.append(condition)
-        elif isinstance(when, int):
+        elif isinstance(when, int) or swept(when):
             begins.append(when)
         else:
             raise TypeError(

@@ -48,7 +48,8 @@ class Together:
             while running := [one for one in running if one.arrived()]:
                 # after a kill some may be ahead of others, whose files were written first
                 least = min(one.now.batches for one in running)
-                behind = [one for one in running if one.now.batches == least]
+                level = [one for one in running if one.now.batches == least]
+                behind = [one for one in level if one.now.phase == level[0].now.phase]
                 ahead = [one.now.batches for one in running if one.now.batches > least]
                 self._advance(behind, min(ahead, default=behind[0].task.last), bar)
                 if any(keeper is not None and keeper.due() for keeper in self.keepers):

@@ -67,8 +67,8 @@ def train(
     """Train networks: every seed with every value of every hyperparameter.
 
     The algorithm is the very definition that `samdyn.simulate` runs on toy losses. Each array
-    among its hyperparameters, an array of batch sizes and a list of seeds become dimensions of the
-    result. Runs that share a seed begin at the same weights and see the same minibatches in the
+    among its hyperparameters, an array of times of a `samdyn.Switch`, an array of batch sizes and a
+    list of seeds become dimensions of the result. Runs that share a seed begin at the same weights and see the same minibatches in the
     same order, whatever the algorithm: they are paired.
 
     Parameters
@@ -78,7 +78,8 @@ def train(
     data : Data or Samples
         With a test set, or training samples alone.
     algorithm : Algorithm or Switch
-        A `samdyn.Switch` counts steps, or epochs with ``unit="epoch"``; a condition as text speaks
+        A `samdyn.Switch` counts steps, or epochs with ``unit="epoch"``; an array of them is a
+        dimension called ``switch``; a condition as text speaks
         of train_loss, train_error, test_loss, test_error and epoch, and is looked at whenever an
         epoch ends.
     epochs : int

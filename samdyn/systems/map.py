@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from samdyn.algorithms import Algorithm, Switch
-from samdyn.algorithms.switch import When
+from samdyn.algorithms.switch import When, swept
 from samdyn.losses.loss import Loss
 from samdyn.numbers import Number, checked_number
 from samdyn.systems.base import System
@@ -74,6 +74,13 @@ class Map(System):
             raise ValueError(
                 "a Switch of a map must count steps; unit='epoch' is for the training of networks"
             )
+        for when, _ in self.phases:
+            if swept(when):
+                raise ValueError(
+                    "a Switch of a map must begin each phase at one step, at an event or at a "
+                    f"condition, got the steps {np.asarray(when).tolist()}; arrays of them are for "
+                    "the training of networks"
+                )
         self._check_draws()
         for _, one in self.phases:
             owners = {

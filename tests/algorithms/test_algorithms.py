@@ -4,6 +4,7 @@ import inspect
 
 import numpy as np
 import pytest
+import xarray as xr
 
 import samdyn as sd
 from samdyn.words import Point, unit
@@ -148,6 +149,24 @@ def test_switch_refuses_steps_out_of_order(steps):
 @pytest.mark.parametrize("phase", [sd.GD(lr=0.1), (0,), (0, 0.1), (0.0, sd.GD(lr=0.1)), 7])
 def test_switch_refuses_what_is_no_phase(phase):
     refused(TypeError, ["phases must be pairs (when, algorithm)"], sd.Switch, [phase])
+
+
+def test_an_array_of_steps_is_for_networks():
+    gd, sam = sd.GD(lr=0.1), sd.SAM(lr=0.1, rho=0.1)
+    switch = sd.Switch([(0, gd), ([3, 5], sam)])
+    assert switch.phases[1][0].tolist() == [3, 5]
+    refused(ValueError, ["one step", "[3.0, 5.0]", "networks"], sd.Map, sd.losses.beale(), switch)
+    refused(ValueError, ["whole numbers", "2.5"], sd.Switch, [(0, gd), ([1, 2.5], sam)])
+    refused(ValueError, ["at least 0", "-1"], sd.Switch, [(0, gd), ([-1, 2], sam)])
+
+
+def test_phases_may_sweep_a_number_over_two_arrays_along_one_dimension():
+    lrs = [xr.DataArray(values, dims="pair") for values in ([0.1, 0.2], [0.3, 0.1])]
+    late = sd.Switch([(0, sd.GD(lr=lrs[0])), (3, sd.GD(lr=lrs[1]))])
+    run = sd.simulate(sd.Map(sd.Loss("x**2"), late), [1.0], steps=6)
+    assert run.final.dims == ("pair", "coord")
+    expected = [(1 - 0.2) ** 3 * (1 - 0.6) ** 3, (1 - 0.4) ** 3 * (1 - 0.2) ** 3]
+    np.testing.assert_allclose(run.final[:, 0], expected, rtol=1e-14)
 
 
 def test_switch_refuses_an_unknown_momentum():

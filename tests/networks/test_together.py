@@ -110,6 +110,36 @@ def test_switches_schedules_augmentation_records_and_tracking():
     assert_close(*both(by_epoch, epochs=4))
 
 
+@pytest.mark.parametrize("unit", ["epoch", "step"])
+def test_an_array_of_switches_is_a_dimension(unit):
+    sgd, sam = sd.GD(lr=0.1, momentum=0.9), sd.SAM(lr=0.1, rho=RHOS[1:], momentum=0.9)
+    at = [0, 3, 4, 10, 99] if unit == "epoch" else [0, 4, 5, 29, 30]
+    several, each = both(sd.Switch([(0, sgd), (at, sam)], unit=unit))
+    assert_close(several, each)
+    assert several.final.dims == ("rho", "switch", "seed", "weight")
+    assert several.switch.values.tolist() == at
+    for when in at[1:]:
+        alone = run(sd.Switch([(0, sgd), (when, sam)], unit=unit), together=False)
+        np.testing.assert_array_equal(alone.final, each.final.sel(switch=when))
+        np.testing.assert_array_equal(alone.switched, each.switched.sel(switch=when))
+    always = run(sam, together=False)
+    np.testing.assert_array_equal(always.final, each.final.sel(switch=0))
+
+
+def test_switches_with_a_dimension_of_their_own():
+    """Windows of SAM in the middle, of one length: two arrays along one dimension."""
+    begins = xr.DataArray([2, 5], {"window": ["early", "late"]}, "window")
+    gd, sam = sd.GD(lr=0.1), sd.SAM(lr=0.1, rho=0.1)
+    several, each = both(
+        sd.Switch([(0, gd), (begins, sam), (begins + 3, gd)], unit="epoch"), seed=[0, 1, 2]
+    )
+    assert_close(several, each)
+    phases = each.phase.sel(seed=0, window="late").values
+    assert phases.tolist() == [0, 0, 0, 0, 0, 1, 1, 1, 2, 2, 2]
+    with pytest.raises(ValueError, match=r"must increase, got \[0, 5, 4\]"):
+        run(sd.Switch([(0, gd), (begins, sam), (4, gd)], unit="epoch"))
+
+
 def test_one_that_diverges_leaves_the_others_alone():
     lrs = np.array([0.1, 1e8, 0.2])
     with pytest.warns(UserWarning, match="diverged"):
