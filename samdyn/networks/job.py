@@ -10,9 +10,9 @@ import numpy as np
 import torch
 import xarray as xr
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
 
 from samdyn.algorithms import SAM, Algorithm, Lookahead
+from samdyn.networks.batch_norm import batch_norms
 from samdyn.networks.checkpoint import fingerprint
 from samdyn.networks.data.data import Data
 from samdyn.networks.losses import CrossEntropy, PerSample, checked_loss, squared
@@ -97,7 +97,7 @@ class Job(NamedTuple):
 
     def check_batches(self, order: Order, algorithms: Sequence[Algorithm]) -> None:
         """Refuse what batch norm cannot do, before anything runs."""
-        normalises = any(isinstance(one, _BatchNorm) for one in self.problem.model.modules())
+        normalises = bool(batch_norms(self.problem.model))
         if normalises and order.batch_size > self.problem.chunk:
             raise ValueError(
                 f"chunk must be at least the batch_size, {order.batch_size}, as batch norm sees a "

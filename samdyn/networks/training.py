@@ -68,8 +68,8 @@ def train(
 
     The algorithm is the very definition that `samdyn.simulate` runs on toy losses. Each array
     among its hyperparameters, an array of times of a `samdyn.Switch`, an array of batch sizes and a
-    list of seeds become dimensions of the result. Runs that share a seed begin at the same weights and see the same minibatches in the
-    same order, whatever the algorithm: they are paired.
+    list of seeds become dimensions of the result. Runs that share a seed begin at the same weights
+    and see the same minibatches in the same order, whatever the algorithm: they are paired.
 
     Parameters
     ----------

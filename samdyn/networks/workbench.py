@@ -13,14 +13,17 @@ from torch import Tensor, nn
 from samdyn.networks.losses import PerSample
 from samdyn.networks.problem import Buffers, Problem, Samples
 
+_LARGE = 2**18
+"""Weights from which putting every parameter in its place takes less time than a copy."""
+
 
 class Workbench(Problem):
     """The same function as `Problem`, with a copy of the model whose weights share one tensor.
 
     The gradient of a minibatch larger than ``chunk`` is accumulated piece by piece.
 
-    Handing weights to the model is then one copy, which for small networks takes half the time
-    that putting every parameter in its place does.
+    Handing weights to a small network is then one copy, which takes half the time that putting
+    every parameter in its place does; those of a large one are not copied.
 
     Parameters
     ----------
@@ -46,8 +49,7 @@ class Workbench(Problem):
         self._amp, self._compile = amp, compile
         self._trained_list = list(self._trained.values())
         self._flat = torch.cat([p.detach().reshape(-1) for p in self._trained_list])
-        for p, view in zip(self._trained_list, self.parts(self._flat).values(), strict=True):
-            p.data = view
+        self._lay_out(self._flat)
         self._own_buffers = dict(self.model.named_buffers())
         self._forward: Any = torch.compile(self.model) if compile else self.model
 
@@ -59,7 +61,10 @@ class Workbench(Problem):
             self.model.train(training)
         known = self.buffers if buffers is None else buffers
         with torch.no_grad():
-            self._flat.copy_(w)
+            if self.dimension < _LARGE:
+                self._flat.copy_(w)
+            else:
+                self._lay_out(w)
             for name, buffer in self._own_buffers.items():
                 buffer.copy_(known[name])
         n, some = samples.size, self.chunk
@@ -72,6 +77,11 @@ class Workbench(Problem):
             for name, buffer in self._own_buffers.items():
                 buffers[name].copy_(buffer)
         return g
+
+    def _lay_out(self, w: Tensor) -> None:
+        """Make the model's weights views of a flat tensor."""
+        for p, view in zip(self._trained_list, self.parts(w).values(), strict=True):
+            p.data = view
 
     def _slope(self, samples: Samples) -> Tensor:
         """The gradient at the model's own weights, of samples in memory at once."""

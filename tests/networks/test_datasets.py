@@ -13,8 +13,8 @@ torch = pytest.importorskip("torch")
 
 from samdyn.networks import data, models  # noqa: E402
 from samdyn.networks.data.augment import crop_and_flip  # noqa: E402
-from samdyn.networks.data.seeds import derived_seed  # noqa: E402
 from samdyn.networks.problem import Problem, Samples  # noqa: E402
+from samdyn.networks.seeds import derived_seed  # noqa: E402
 
 
 def half(outputs, targets):

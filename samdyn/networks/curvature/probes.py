@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from samdyn.numbers import checked_whole
+from samdyn.networks.seeds import generator
 
 
 class Probes:
@@ -20,7 +20,7 @@ class Probes:
 
     def __init__(self, w: Tensor, seed: int):
         self._like = w
-        self._generator = torch.Generator().manual_seed(checked_whole("seed", seed, 0))
+        self._generator = generator(seed)
 
     def signs(self) -> Tensor:
         """A vector of -1 and 1 at random, of shape (d,): Rademacher's."""

@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 import torch
 
-from samdyn.networks.data.seeds import generator
 from samdyn.networks.problem import Samples
+from samdyn.networks.seeds import generator
 from samdyn.numbers import checked_number
 
 

@@ -9,10 +9,10 @@ import torch
 from torch import nn
 
 from samdyn.networks.data.data import Data
-from samdyn.networks.data.seeds import derived_seed, generator
 from samdyn.networks.models import initialised, mlp
 from samdyn.networks.models.layers import Activation
 from samdyn.networks.problem import Samples
+from samdyn.networks.seeds import derived_seed, generator
 from samdyn.numbers import checked_number, checked_whole
 
 

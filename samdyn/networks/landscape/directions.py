@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from samdyn.networks.problem import Problem, checked_weights
-from samdyn.numbers import checked_whole
+from samdyn.networks.seeds import generator
 
 
 def random_direction(problem: Problem, w: Tensor, seed: int) -> Tensor:
@@ -14,8 +14,7 @@ def random_direction(problem: Problem, w: Tensor, seed: int) -> Tensor:
 
     Normal numbers, normalised by `filter_normalised`.
     """
-    generator = torch.Generator().manual_seed(checked_whole("seed", seed, 0))
-    noise = torch.randn(problem.dimension, generator=generator, dtype=w.dtype)
+    noise = torch.randn(problem.dimension, generator=generator(seed), dtype=w.dtype)
     return filter_normalised(problem, w, noise.to(w.device))
 
 

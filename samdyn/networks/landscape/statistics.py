@@ -9,10 +9,10 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from samdyn.networks.batch_norm import BatchNorm, batch_norms
 from samdyn.networks.problem import Buffers, Problem, checked_weights
+from samdyn.networks.seeds import generator
 from samdyn.numbers import checked_whole
-
-_BatchNorm = nn.modules.batchnorm._BatchNorm
 
 
 def reestimated(problem: Problem, w: Tensor, *, batch_size: int = 256, seed: int = 0) -> Buffers:
@@ -63,9 +63,7 @@ def reestimated(problem: Problem, w: Tensor, *, batch_size: int = 256, seed: int
     if n < 2:
         raise ValueError("problem must have at least 2 samples for the statistics of a batch norm")
     batches = -(-n // checked_whole("batch_size", batch_size, 2))
-    order = torch.randperm(
-        n, generator=torch.Generator().manual_seed(checked_whole("seed", seed, 0))
-    )
+    order = torch.randperm(n, generator=generator(seed))
     for name in norms:  # whatever stood there, perhaps not finite
         for kept, fresh in (("running_mean", 0), ("running_var", 1), ("num_batches_tracked", 0)):
             buffers[f"{name}.{kept}".lstrip(".")].fill_(fresh)
@@ -80,17 +78,13 @@ def reestimated(problem: Problem, w: Tensor, *, batch_size: int = 256, seed: int
     return buffers
 
 
-def running(model: nn.Module) -> dict[str, _BatchNorm]:
+def running(model: nn.Module) -> dict[str, BatchNorm]:
     """The batch norms of a model that keep running statistics, by name."""
-    return {
-        name: module
-        for name, module in model.named_modules()
-        if isinstance(module, _BatchNorm) and module.running_mean is not None
-    }
+    return {name: one for name, one in batch_norms(model).items() if one.running_mean is not None}
 
 
 @contextmanager
-def _estimating(model: nn.Module, norms: list[_BatchNorm]) -> Iterator[None]:
+def _estimating(model: nn.Module, norms: list[BatchNorm]) -> Iterator[None]:
     """Batch norms in training mode, all else in evaluation mode; afterwards as it was."""
     modes = {module: module.training for module in model.modules()}
     momenta = [norm.momentum for norm in norms]

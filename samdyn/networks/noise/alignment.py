@@ -11,6 +11,7 @@ from torch import Tensor
 from samdyn.networks.noise.covariance import covariance_product, noise_trace
 from samdyn.networks.noise.gradients import pushed
 from samdyn.networks.problem import Problem, checked_weights
+from samdyn.networks.seeds import generator
 from samdyn.numbers import checked_whole
 
 Product = Callable[[Tensor], Tensor]
@@ -116,8 +117,7 @@ def gradient_noise(
     if probes is None or probes >= problem.dimension:
         basis, rest = torch.eye(problem.dimension, dtype=w.dtype, device=w.device), []
     else:
-        generator = torch.Generator().manual_seed(checked_whole("seed", seed, 0))
-        signs = torch.randint(0, 2, (2 * probes, len(w)), generator=generator)
+        signs = torch.randint(0, 2, (2 * probes, len(w)), generator=generator(seed))
         signs = (2 * signs - 1).to(w)
         seen = [(curved if j % 2 else noisy)(v) for j, v in enumerate(signs[:probes])]
         basis = torch.linalg.qr(torch.stack(seen).T)[0].T

@@ -14,6 +14,7 @@ from samdyn.networks.noise.gradients import (
     weighted_gradient,
 )
 from samdyn.networks.problem import Problem
+from samdyn.networks.seeds import generator
 from samdyn.numbers import checked_whole
 
 SAMPLINGS = ("replacement", "subset")
@@ -186,9 +187,7 @@ def gaussian_noise(
     """
     n = problem.samples.size
     share = batch_factor(n, batch_size, sampling) / n
-    if not isinstance(seed, torch.Generator):
-        seed = torch.Generator().manual_seed(checked_whole("seed", seed, 0))
-    z = torch.randn(checked_whole("draws", draws, 1), n, generator=seed, dtype=w.dtype)
+    z = torch.randn(checked_whole("draws", draws, 1), n, generator=generator(seed), dtype=w.dtype)
     z = (z - z.mean(dim=1, keepdim=True)).to(w.device) * share**0.5
     if draws == 1:
         return weighted_gradient(problem, w, z[0])[None]

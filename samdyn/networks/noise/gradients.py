@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.func import grad, vmap
 
+from samdyn.networks.batch_norm import batch_norms
 from samdyn.networks.problem import Problem, checked_weights
 from samdyn.numbers import checked_whole
 
@@ -117,8 +118,8 @@ def weighted_gradient(problem: Problem, w: Tensor, weights: Tensor) -> Tensor:
 def separate(problem: Problem, w: Tensor) -> Tensor:
     """Checked weights of a network whose samples do not see each other."""
     w = checked_weights(problem, w)
-    for name, module in problem.model.named_modules():
-        if isinstance(module, nn.modules.batchnorm._BatchNorm) and module.running_mean is None:
+    for name, norm in batch_norms(problem.model).items():
+        if norm.running_mean is None:
             raise ValueError(
                 f"the batch norm {name or 'of the model'} uses the statistics of the batch, so "
                 "single samples have no gradients; give it track_running_stats=True, whose "

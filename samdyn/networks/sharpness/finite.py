@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from samdyn.networks.problem import Problem, checked_weights
+from samdyn.networks.seeds import generator
 from samdyn.networks.sharpness.parts import Landscape, Whole, parted
 from samdyn.networks.sharpness.worst import ascent_rise, worst_rise
 from samdyn.numbers import checked_number, checked_whole
@@ -148,8 +149,7 @@ def sharpness(
         raise ValueError(f"rho must be one number for a network, got an array of {np.size(rho)}")
     if m is not None and checked_whole("m", m, 1) > problem.samples.size:
         raise ValueError(f"m must be at most the {problem.samples.size} samples, got {m}")
-    if not isinstance(seed, torch.Generator):
-        seed = torch.Generator().manual_seed(checked_whole("seed", seed, 0))
+    seed = generator(seed)
     if kind == "average":  # linear in the loss: no matter how it is parted
         return _average(problem, w, rho, checked_whole("draws", draws, 2), seed)
     rise = ascent_rise
