@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from functools import cached_property, update_wrapper
 from math import nan
 from typing import Any, NamedTuple
 
@@ -17,42 +18,68 @@ Measure = Callable[[Problem, Tensor], Any]
 """``measure(problem, w)``: a number, or a pair of a number and its error."""
 
 
-def top_eigenvalue(problem: Problem, w: Tensor) -> tuple[float, float]:
+class Spot:
+    """A network at some weights, with what several measures need worked out once."""
+
+    def __init__(self, problem: Problem, w: Tensor):
+        self.problem, self.w = problem, w
+
+    @cached_property
+    def top(self) -> curvature.Eigenpairs:
+        """The largest eigenvalue of the Hessian with its eigenvector, converged or not."""
+        return curvature.eigenpairs(self.problem, self.w, strict=False)
+
+    def measured(self, measure: Measure) -> Any:
+        """What a measure says here."""
+        return measure.of(self) if isinstance(measure, Named) else measure(self.problem, self.w)
+
+
+class Named:
+    """A measure that has a name: a function of a `Spot`, to be called like any other measure."""
+
+    def __init__(self, of: Callable[[Spot], Any]):
+        self.of = of
+        update_wrapper(self, of)
+
+    def __call__(self, problem: Problem, w: Tensor) -> Any:
+        """Measure at some weights."""
+        return self.of(Spot(problem, w))
+
+
+def top_eigenvalue(spot: Spot) -> tuple[float, float]:
     """The largest eigenvalue of the Hessian, and its residual."""
-    found = curvature.eigenpairs(problem, w, strict=False)
-    return found.values[0].item(), found.residuals[0].item()
+    return spot.top.values[0].item(), spot.top.residuals[0].item()
 
 
-def trace(problem: Problem, w: Tensor) -> tuple[float, float]:
+def trace(spot: Spot) -> tuple[float, float]:
     """The trace of the Hessian, and its standard error."""
-    found = curvature.trace(problem, w)
+    found = curvature.trace(spot.problem, spot.w)
     return found.value, found.standard_error
 
 
-def frobenius(problem: Problem, w: Tensor) -> tuple[float, float]:
+def frobenius(spot: Spot) -> tuple[float, float]:
     """The Frobenius norm of the Hessian, and its standard error."""
-    found = curvature.frobenius(problem, w)
+    found = curvature.frobenius(spot.problem, spot.w)
     return found.value, found.standard_error
 
 
-def gradient_alignment(problem: Problem, w: Tensor) -> float:
+def gradient_alignment(spot: Spot) -> float:
     """The cosine, without sign, of the gradient with the top eigenvector."""
-    pair = curvature.eigenpairs(problem, w, strict=False)
-    return curvature.gradient_alignment(problem, w, pair)
+    return curvature.gradient_alignment(spot.problem, spot.w, spot.top)
 
 
-def grad_norm(problem: Problem, w: Tensor) -> float:
+def grad_norm(spot: Spot) -> float:
     """The length of the gradient."""
-    return problem.grad(w).norm().item()
+    return spot.problem.grad(spot.w).norm().item()
 
 
-def weight_norm(problem: Problem, w: Tensor) -> float:
+def weight_norm(spot: Spot) -> float:
     """The length of the weights."""
-    return w.norm().item()
+    return spot.w.norm().item()
 
 
 MEASURES: dict[str, Measure] = {
-    one.__name__: one
+    one.__name__: Named(one)
     for one in (top_eigenvalue, trace, frobenius, gradient_alignment, grad_norm, weight_norm)
 }
 """The measures that have a name."""
@@ -71,9 +98,10 @@ class Tracking(NamedTuple):
         """
         self.problem.buffers = buffers
         found: dict[str, float] = {}
+        spot = Spot(self.problem, w)
         for name, measure in self.measures.items():
             try:
-                value = measure(self.problem, w)
+                value = spot.measured(measure)
             except curvature.NotFinite:
                 value = nan
             if isinstance(value, tuple):

@@ -11,6 +11,7 @@ torch = pytest.importorskip("torch")
 from torch import nn  # noqa: E402
 
 import samdyn as sd  # noqa: E402
+from samdyn.networks import curvature  # noqa: E402
 from samdyn.networks.data.data import Data  # noqa: E402
 from samdyn.networks.history import trained  # noqa: E402
 from samdyn.networks.models import initialised, mlp  # noqa: E402
@@ -260,6 +261,23 @@ def test_a_hessian_that_is_not_finite_ends_no_training():
     assert np.isnan(result.trace).all()
     assert np.isnan(result.top_eigenvalue).all()
     np.testing.assert_array_equal(result.grad_norm, 0)
+
+
+def test_measures_of_the_top_eigenvector_share_it(monkeypatch):
+    asked = []
+    found = curvature.eigenpairs
+
+    def counted(*arguments, **options):
+        asked.append(arguments)
+        return found(*arguments, **options)
+
+    both = ["top_eigenvalue", "gradient_alignment"]
+    alone = [run(SAM, track=[name], epochs=1) for name in both]
+    monkeypatch.setattr(curvature, "eigenpairs", counted)
+    together = run(SAM, track=both, epochs=1)
+    assert len(asked) == together.sizes["epoch"] == 2
+    for name, one in zip(both, alone, strict=True):
+        np.testing.assert_array_equal(together[name], one[name])
 
 
 @pytest.mark.parametrize(
