@@ -13,7 +13,8 @@ from samdyn import experiments
 ROOT = Path(__file__).parent.parent
 FIGURES = sorted((ROOT / "paper_figs").glob("*.py"))
 SCRIPTS = [*sorted((ROOT / "examples").glob("*.py")), ROOT / "paper_figs" / "kim_beale.py"]
-SLOW = ("noisy_saddle.py", "sde.py", "any_map.py")
+SLOW = ("noisy_saddle.py", "sde.py", "any_map.py", "late_network.py")
+NEEDS_TORCH = ("late_network.py",)
 RECIPES = sorted((ROOT / "examples").glob("*.toml"))
 
 
@@ -39,6 +40,8 @@ def execute(command, folder):
     ],
 )
 def test_script(script, tmp_path):
+    if script.name in NEEDS_TORCH and not find_spec("torch"):
+        pytest.skip("torch is not installed")
     assert execute([sys.executable, "-W", "error", str(script)], tmp_path)
 
 
