@@ -1,4 +1,4 @@
-"""SAM in the last epochs of a network's training: how flat does it end?
+"""SAM in the last epochs of a network's training, and how flat it ends.
 
 A perceptron learns scikit-learn's digits. In each run SGD hands over to SAM at another epoch; runs
 that share a seed see the same minibatches. Needs torch: pip install "samdyn[torch]".
