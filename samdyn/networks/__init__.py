@@ -11,24 +11,29 @@ except ImportError:
     raise ImportError('samdyn.networks needs torch: pip install "samdyn[torch]"') from None
 
 from samdyn.networks import curvature, data, landscape, models, noise
+from samdyn.networks.adversarial import Adversarial
 from samdyn.networks.history import trained
 from samdyn.networks.losses import CrossEntropy
 from samdyn.networks.problem import Problem, Samples
+from samdyn.networks.robustness import attacked, robust_error
 from samdyn.networks.schedules import cosine
 from samdyn.networks.sharpness import Sharpness, sharpness
 from samdyn.networks.training import train
 
 __all__ = [
+    "Adversarial",
     "CrossEntropy",
     "Problem",
     "Samples",
     "Sharpness",
+    "attacked",
     "cosine",
     "curvature",
     "data",
     "landscape",
     "models",
     "noise",
+    "robust_error",
     "sharpness",
     "train",
     "trained",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from copy import deepcopy
 from typing import Any, NamedTuple
 
@@ -12,6 +12,7 @@ import xarray as xr
 from torch import Tensor, nn
 
 from samdyn.algorithms import SAM, Algorithm, Lookahead
+from samdyn.networks.adversarial import Adversarial
 from samdyn.networks.batch_norm import batch_norms
 from samdyn.networks.checkpoint import fingerprint
 from samdyn.networks.data.data import Data
@@ -96,7 +97,11 @@ class Job(NamedTuple):
         return w, buffers
 
     def check_batches(self, order: Order, algorithms: Sequence[Algorithm]) -> None:
-        """Refuse what batch norm cannot do, before anything runs."""
+        """Refuse what batch norm or an attack cannot do, before anything runs."""
+        for one in algorithms:
+            for each in _nested(one):
+                if isinstance(each, Adversarial):
+                    each.check(order.samples)
         normalises = bool(batch_norms(self.problem.model))
         if normalises and order.batch_size > self.problem.chunk:
             raise ValueError(
@@ -111,7 +116,8 @@ class Job(NamedTuple):
                 f"batch_size={order.batch_size} leaves a minibatch of 1 of {order.samples.size} "
                 "samples, which batch norm cannot normalise; take another, or drop_last=True"
             )
-        for m in filter(None, map(_part_size, algorithms)):
+        sams = [each for one in algorithms for each in _nested(one) if isinstance(each, SAM)]
+        for m in filter(None, (sam.m for sam in sams)):
             if normalises and any(m == 1 or size % m == 1 for size in sizes):
                 raise ValueError(
                     f"m={m} leaves a part of 1 sample of a minibatch of {max(sizes)}, which batch "
@@ -119,11 +125,11 @@ class Job(NamedTuple):
                 )
 
 
-def _part_size(algorithm: Algorithm) -> int | None:
-    """SAM's m, also of what `samdyn.Lookahead` goes around."""
-    if isinstance(algorithm, Lookahead):
-        return _part_size(algorithm.algorithm)
-    return algorithm.m if isinstance(algorithm, SAM) else None
+def _nested(algorithm: Algorithm) -> Iterator[Algorithm]:
+    """An algorithm, what it goes around, what that goes around."""
+    yield algorithm
+    if isinstance(algorithm, Lookahead | Adversarial):
+        yield from _nested(algorithm.algorithm)
 
 
 def checked_job(

@@ -12,7 +12,7 @@ from torch import Tensor
 from samdyn.algorithms.base import Oracle, RandomOracle
 from samdyn.networks.order import Batch
 from samdyn.networks.parts import NotTogether, summed
-from samdyn.networks.problem import Buffers, Problem
+from samdyn.networks.problem import Buffers, Problem, Samples
 
 
 class Running:
@@ -26,7 +26,26 @@ class Running:
         return {name: buffer.clone() for name, buffer in self.current.items()}
 
 
-class BatchOracle(RandomOracle):
+Change = Callable[[Problem, Tensor, Batch, Buffers], Samples]
+"""Other samples in place of a batch's, from the problem, the weights, the batch and the buffers."""
+
+
+class MinibatchOracle(RandomOracle):
+    """The gradient on a minibatch whose samples may be changed before it is asked."""
+
+    def changed(self, change: Change, noisy: bool = False) -> MinibatchOracle:
+        """The same on other samples: those that ``change`` makes at the first weights asked about.
+
+        Parameters
+        ----------
+        change : callable
+        noisy : bool, default False
+            Whether it needs the batch's noise.
+        """
+        raise NotImplementedError
+
+
+class BatchOracle(MinibatchOracle):
     """The gradient of the mean loss of one minibatch, in training mode.
 
     The first forward pass on a batch, at weights not yet perturbed, is the only one that moves the
@@ -42,6 +61,8 @@ class BatchOracle(RandomOracle):
         One is taken when the oracle is first asked.
     mean : callable, optional
         The gradient on all samples, where it is at hand already.
+    change : callable, optional
+        What is done to a batch's samples when a gradient on it is first asked for.
     """
 
     def __init__(
@@ -50,18 +71,41 @@ class BatchOracle(RandomOracle):
         running: Running,
         batches: Iterator[Batch],
         mean: Oracle | None = None,
+        change: Change | None = None,
     ):
         self._problem, self._running, self._batches = problem, running, batches
         self._mean = _whole(problem, running) if mean is None else mean
+        self._change = change
+        self._seen: Samples | None = None
         self._asked = False
 
     @cached_property
     def _batch(self) -> Batch:
         return next(self._batches)
 
+    def _samples(self, w: Tensor) -> Samples:
+        """The batch's samples, changed at the weights at which they are first asked for."""
+        if self._seen is None:
+            self._seen = self._batch.samples
+            if self._change is not None:
+                self._seen = self._change(self._problem, w, self._batch, self._running.copy())
+        return self._seen
+
+    def changed(self, change: Change, noisy: bool = False) -> BatchOracle:
+        """The same on other samples. All samples are not changed: their mean is refused.
+
+        Raises
+        ------
+        TypeError
+            If the samples are changed already.
+        """
+        if self._change is not None:
+            raise TypeError("the samples of a minibatch cannot be attacked twice in one step")
+        return BatchOracle(self._problem, self._running, self._batches, _refused, change)
+
     def __call__(self, w: Tensor) -> Tensor:
         """The gradient at some weights."""
-        samples, seed = self._batch
+        samples, seed = self._samples(w), self._batch.seed
         if seed is not None:
             torch.manual_seed(seed)
         buffers = self._running.copy()
@@ -83,7 +127,7 @@ class BatchOracle(RandomOracle):
 
     def redrawn(self) -> BatchOracle:
         """The oracle of the next batch."""
-        return BatchOracle(self._problem, self._running, self._batches, self._mean)
+        return BatchOracle(self._problem, self._running, self._batches, self._mean, self._change)
 
     def over_parts(self, m: int, transform: Callable[[Oracle], Oracle]) -> Oracle:
         """The mean over parts of m samples; each counts by its size, as the last may be short.
@@ -92,7 +136,7 @@ class BatchOracle(RandomOracle):
         """
 
         def averaged(w: Tensor) -> Tensor:
-            samples, seed = self._batch
+            samples, seed = self._samples(w), self._batch.seed
             n, whole = samples.size, samples.size // m * m
             if seed is None:
                 with suppress(NotTogether):
@@ -106,7 +150,7 @@ class BatchOracle(RandomOracle):
         return averaged
 
     def _one_by_one(self, m: int, transform: Callable[[Oracle], Oracle], w: Tensor) -> Tensor:
-        samples, seed = self._batch
+        samples, seed = self._samples(w), self._batch.seed
         total = torch.zeros_like(w)
         shares, statistics = [], []
         for k, first in enumerate(range(0, samples.size, m)):
@@ -137,6 +181,13 @@ def _whole(problem: Problem, running: Running) -> Oracle:
         return known[0][1]
 
     return gradient
+
+
+def _refused(w: Tensor) -> Tensor:
+    raise TypeError(
+        "an algorithm that needs the gradient on all samples, such as DNSAM, cannot be "
+        "adversarial: the minibatch alone is attacked"
+    )
 
 
 def _mean(shares: Sequence[float], several: Sequence[Buffers]) -> Buffers:

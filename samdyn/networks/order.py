@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -14,7 +15,7 @@ from samdyn.networks.problem import Samples
 Augment = Callable[[Tensor, torch.Generator], Tensor]
 """Inputs (n, …) and a generator on the CPU, to inputs (n, …)."""
 
-_ORDER, _AUGMENT, _MASKS, _SUBSET = range(4)
+_ORDER, _AUGMENT, _MASKS, _SUBSET, _NOISE = range(5)
 """What is drawn: each has streams of its own."""
 
 
@@ -27,11 +28,34 @@ def _mixed(*key: int) -> int:
     return int(np.random.SeedSequence(key).generate_state(1, np.uint64)[0])
 
 
+def noise(inputs: Tensor, *key: int) -> Tensor:
+    """Numbers drawn evenly from -1 to 1, one for each entry of some inputs.
+
+    They are a function of a few whole numbers, the same on every device and in every precision.
+    """
+    drawn = torch.rand(inputs.shape, generator=seeded(_NOISE, *key))
+    return (2 * drawn - 1).to(inputs)
+
+
+def _unknown() -> Tensor:
+    raise ValueError("a random start needs a batch with noise, as those of an Order are")
+
+
 class Batch(NamedTuple):
-    """Samples of one step, and the seed of what the network itself draws on them, if it does."""
+    """Samples of one step, and what is drawn for them.
+
+    Attributes
+    ----------
+    samples : Samples
+    seed : int or None
+        Of what the network itself draws on them, if it does.
+    noise : callable
+        Gives a number from -1 to 1 for each entry of the inputs, always the same ones.
+    """
 
     samples: Samples
     seed: int | None = None
+    noise: Callable[[], Tensor] = _unknown
 
 
 def subset(samples: Samples, size: int) -> Samples:
@@ -101,7 +125,8 @@ class Order:
         if self.augment is not None:
             drawing = seeded(_AUGMENT, self.seed, number)
             some = Samples(self.augment(some.inputs, drawing), some.targets)
-        return Batch(some, _mixed(_MASKS, self.seed, number) if self.masks else None)
+        masks = _mixed(_MASKS, self.seed, number) if self.masks else None
+        return Batch(some, masks, partial(noise, some.inputs, self.seed, number))
 
 
 class Stream(Iterator[Batch]):

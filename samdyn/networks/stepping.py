@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from samdyn.algorithms import Algorithm
-from samdyn.algorithms.base import Oracle, RandomOracle
-from samdyn.networks.oracle import BatchOracle, Running
+from samdyn.algorithms.base import Oracle
+from samdyn.networks.oracle import BatchOracle, Change, MinibatchOracle, Running
 from samdyn.networks.order import Batch
 from samdyn.networks.problem import Buffers, Problem
 from samdyn.readings import torch as reading
@@ -99,33 +99,55 @@ def draws(algorithm: Algorithm) -> int:
     >>> draws(GD(lr=0.1)), draws(Lookahead(GD(lr=0.1), k=5))
     (1, 5)
     """
-    taken: list[None] = []
+    return len(_tried(algorithm))
+
+
+def noisy(algorithm: Algorithm) -> bool:
+    """Whether a step needs the noise of its batches.
+
+    Examples
+    --------
+    >>> from samdyn import SAM
+    >>> from samdyn.networks.adversarial import Adversarial
+    >>> sam = SAM(lr=0.1, rho=0.1)
+    >>> noisy(sam), noisy(Adversarial(sam, epsilon=0.1))
+    (False, True)
+    """
+    return any(_tried(algorithm))
+
+
+def _tried(algorithm: Algorithm) -> list[bool]:
+    """For each batch that a step takes, whether it needs noise."""
+    taken: list[bool] = []
     w = torch.full((2,), 0.5)
     vectors = tuple(w for _ in (None, *algorithm.state))
     algorithm.step(
         _Counting(taken), vectors, SimpleNamespace(**dict.fromkeys(algorithm.numbers, 0.5))
     )
-    return len(taken)
+    return taken
 
 
-class _Counting(RandomOracle):
+class _Counting(MinibatchOracle):
     """An oracle that notes when a batch is first asked for."""
 
-    def __init__(self, taken: list[None]):
-        self._taken, self._asked = taken, False
+    def __init__(self, taken: list[bool], noisy: bool = False):
+        self._taken, self._noisy, self._asked = taken, noisy, False
 
     def __call__(self, w: Tensor) -> Tensor:
         if not self._asked:
-            self._taken.append(None)
+            self._taken.append(self._noisy)
             self._asked = True
         return w
+
+    def changed(self, change: Change, noisy: bool = False) -> _Counting:
+        return _Counting(self._taken, noisy)
 
     @property
     def mean(self) -> Oracle:
         return lambda w: w
 
     def redrawn(self) -> _Counting:
-        return _Counting(self._taken)
+        return _Counting(self._taken, self._noisy)
 
     def over_parts(self, m: int, transform: Any) -> Oracle:
         return transform(self)

@@ -35,6 +35,8 @@ class Together:
         self.problem.room = max(1, self.problem.room // len(trainings))
         algorithms = trainings[0].task.phases.algorithms
         self._taken = [draws(one) for one in algorithms]
+        # phases of one algorithm are one: before SAM and after it, say
+        self._alike = [algorithms.index(one) for one in algorithms]
         self.steps = [vectorised(self.problem, one) for one in algorithms]
 
     def run(self, bar: tqdm) -> None:
@@ -49,7 +51,8 @@ class Together:
                 # after a kill some may be ahead of others, whose files were written first
                 least = min(one.now.batches for one in running)
                 level = [one for one in running if one.now.batches == least]
-                behind = [one for one in level if one.now.phase == level[0].now.phase]
+                alike = self._alike[level[0].now.phase]
+                behind = [one for one in level if self._alike[one.now.phase] == alike]
                 ahead = [one.now.batches for one in running if one.now.batches > least]
                 self._advance(behind, min(ahead, default=behind[0].task.last), bar)
                 if any(keeper is not None and keeper.due() for keeper in self.keepers):
@@ -69,14 +72,14 @@ class Together:
     def _advance(self, several: Sequence[Training], until: int, bar: tqdm) -> None:
         """Step until one of them has something to record, a file is to be written, or ``until``."""
         first = several[0]
-        phase, batches, steps = first.now.phase, first.now.batches, first.now.steps
+        phase, batches, steps = self._alike[first.now.phase], first.now.batches, 0
         until = min(until, min(one.stop for one in several))
         most = min(one.steps_to_go for one in several)
         state = stacked([one.now.state for one in several])
-        numbers = Numbers([one.task.numbers[phase] for one in several], state.w)
+        numbers = Numbers([one.task.numbers[one.now.phase] for one in several], state.w)
         source = Batches([one.task.order for one in several])
         try:
-            while batches < until and steps - first.now.steps < most:
+            while batches < until and steps < most:
                 samples = [source.batch(batches + k) for k in range(self._taken[phase])]
                 scaled = first.task.schedule is not None
                 given = numbers.scaled("lr", first.factor(batches)) if scaled else numbers
@@ -87,7 +90,7 @@ class Together:
                     break
         finally:
             for one, own in zip(several, parted(state), strict=True):
-                one.moved(own, batches, steps)
+                one.moved(own, batches, one.now.steps + steps)
 
 
 def kind(task: Task) -> Hashable:

@@ -89,7 +89,8 @@ def train(
     loss : str or callable, default "cross_entropy"
         As in `Problem`.
     seed : int or sequence of int, default 0
-        Of initial weights, the order of the samples, augmentation and dropout.
+        Of initial weights, the order of the samples, augmentation, dropout and the random starts
+        of attacks.
     track : str, sequence of str, or mapping from name to function
         What else is measured, on the training samples in evaluation mode: "top_eigenvalue",
         "trace", "frobenius", "gradient_alignment", "grad_norm", "weight_norm", or functions
@@ -132,8 +133,9 @@ def train(
     together : bool, optional
         Whether networks take their steps all at once, by ``torch.vmap``; results are the same but
         for rounding. Default: whichever is faster, by a trial of some hundredths of a second on
-        their first minibatch. What was chosen stands in the attribute ``together``; a training
-        that is taken up from a checkpoint keeps to it.
+        their first minibatch; as another trial may end otherwise, say True or False where results
+        must be the same to the last bit. What was chosen stands in the attribute ``together``; a
+        training that is taken up from a checkpoint keeps to it.
 
     Returns
     -------

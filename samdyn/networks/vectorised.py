@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from samdyn.algorithms import Algorithm
-from samdyn.networks.order import Batch, Order
+from samdyn.networks.order import Batch, Order, noise
 from samdyn.networks.problem import Buffers, Problem, Samples
-from samdyn.networks.stepping import State, step
+from samdyn.networks.stepping import State, noisy, step
+from samdyn.networks.traced import Traced
 
 
 class Functional(Problem):
@@ -52,7 +53,7 @@ def parted(several: State) -> list[State]:
 
 
 class Numbers:
-    """The hyperparameters of several networks: those in which they differ as tensors (M,).
+    """The hyperparameters of several networks as tensors: (M,) where they differ, else ().
 
     Parameters
     ----------
@@ -64,12 +65,13 @@ class Numbers:
 
     def __init__(self, several: Sequence[Mapping[str, float]], like: Tensor):
         columns = {name: [float(one[name]) for one in several] for name in several[0]}
-        self.common = {n: c[0] for n, c in columns.items() if len(set(c)) == 1}
-        self.own = {
+        tensors = {
             name: torch.tensor(column, dtype=like.dtype, device=like.device)
             for name, column in columns.items()
-            if name not in self.common
         }
+        differ = {name for name, column in columns.items() if len(set(column)) > 1}
+        self.common = {name: one[0] for name, one in tensors.items() if name not in differ}
+        self.own = {name: one for name, one in tensors.items() if name in differ}
 
     def scaled(self, name: str, factor: float) -> Numbers:
         """The same with one of them multiplied."""
@@ -80,15 +82,41 @@ class Numbers:
         return other
 
 
+class Minibatches(NamedTuple):
+    """Minibatches of several networks, along a new first dimension.
+
+    Attributes
+    ----------
+    samples : Samples
+        Inputs (M, b, …) and targets (M, b, …).
+    seeds : tuple of int
+        Of each network.
+    number : int
+        Of the batch.
+    """
+
+    samples: Samples
+    seeds: tuple[int, ...]
+    number: int
+
+    def noise(self) -> Tensor:
+        """That of each network's batch; networks that share a seed share it."""
+        own = {seed: noise(self.samples.inputs[0], seed, self.number) for seed in set(self.seeds)}
+        return torch.stack([own[seed] for seed in self.seeds])
+
+
 class Batches:
-    """Minibatch number k of several networks, along a new first dimension."""
+    """Minibatch number k of several networks."""
 
     def __init__(self, orders: Sequence[Order]):
-        self._orders = orders
+        self._orders, self._seeds = orders, tuple(order.seed for order in orders)
         self._epoch, self._permutations = -1, torch.empty(0, dtype=torch.long)
 
-    def batch(self, number: int) -> Samples:
-        """Inputs (M, b, …) and targets (M, b, …)."""
+    def batch(self, number: int) -> Minibatches:
+        """That of number 0, 1, …."""
+        return Minibatches(self._samples(number), self._seeds, number)
+
+    def _samples(self, number: int) -> Samples:
         first = self._orders[0]
         if first.augment is not None:
             each = [order.batch(number).samples for order in self._orders]
@@ -103,7 +131,7 @@ class Batches:
 
 def vectorised(
     problem: Functional, algorithm: Algorithm
-) -> Callable[[Numbers, State, Sequence[Samples]], State]:
+) -> Callable[[Numbers, State, Sequence[Minibatches]], State]:
     """A step of several networks, as a function of their numbers, states and minibatches.
 
     Parameters
@@ -114,20 +142,27 @@ def vectorised(
     """
 
     def one(
-        common: dict[str, float],
+        common: dict[str, Tensor],
         own: dict[str, Tensor],
         z: tuple[Tensor, ...],
         buffers: Buffers,
-        samples: list[tuple[Tensor, Tensor]],
+        given: list[tuple[Tensor, ...]],
     ) -> tuple[tuple[Tensor, ...], Buffers]:
-        batches = iter([Batch(Samples(*some)) for some in samples])
+        batches = (_single(*tensors) for tensors in given)
         moved = step(problem, algorithm, common | own, State(z, buffers), batches)
         return moved.z, moved.buffers
 
-    several = torch.vmap(one, in_dims=(None, 0, 0, 0, 0))
+    several = Traced(torch.vmap(one, in_dims=(None, 0, 0, 0, 0)), problem.model)
+    noise_too = noisy(algorithm)
 
-    def steps(numbers: Numbers, state: State, samples: Sequence[Samples]) -> State:
-        given = [(some.inputs, some.targets) for some in samples]
+    def steps(numbers: Numbers, state: State, batches: Sequence[Minibatches]) -> State:
+        given = [(*some.samples, *([some.noise()] if noise_too else [])) for some in batches]
         return State(*several(numbers.common, numbers.own, state.z, state.buffers, given))
 
     return steps
+
+
+def _single(inputs: Tensor, targets: Tensor, *noise: Tensor) -> Batch:
+    """The batch of one network, of tensors that vmap has taken apart."""
+    batch = Batch(Samples(inputs, targets))
+    return batch._replace(noise=lambda: noise[0]) if noise else batch

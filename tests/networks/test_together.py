@@ -11,12 +11,18 @@ torch = pytest.importorskip("torch")
 from torch import nn  # noqa: E402
 
 import samdyn as sd  # noqa: E402
-from samdyn.networks import choice  # noqa: E402
+from samdyn.networks import choice, traced  # noqa: E402
 from samdyn.networks.data.data import Data  # noqa: E402
 from samdyn.networks.models import mlp  # noqa: E402
 from samdyn.networks.problem import Samples  # noqa: E402
 from samdyn.networks.schedules import cosine  # noqa: E402
 from samdyn.networks.training import train  # noqa: E402
+
+
+@pytest.fixture
+def _written_down_soon(monkeypatch):
+    """Steps are called at first and then read off even in short trainings."""
+    monkeypatch.setattr(traced, "_WORTHWHILE", 4)
 
 
 def blobs(n, seed):
@@ -72,6 +78,7 @@ ALGORITHMS = {
 }
 
 
+@pytest.mark.usefixtures("_written_down_soon")
 @pytest.mark.parametrize("name", ALGORITHMS)
 def test_each_network_is_as_if_alone(name):
     several, each = both(ALGORITHMS[name], weights=True)
@@ -94,6 +101,7 @@ def test_batch_norm_keeps_running_statistics_of_each(algorithm):
     np.testing.assert_array_equal(counted, cycles)
 
 
+@pytest.mark.usefixtures("_written_down_soon")
 def test_switches_schedules_augmentation_records_and_tracking():
     late = sd.Switch(
         [(0, sd.GD(lr=0.1, momentum=0.9)), (7, sd.SAM(lr=0.1, rho=RHOS, momentum=0.9))]
@@ -124,6 +132,15 @@ def test_an_array_of_switches_is_a_dimension(unit):
         np.testing.assert_array_equal(alone.switched, each.switched.sel(switch=when))
     always = run(sam, together=False)
     np.testing.assert_array_equal(always.final, each.final.sel(switch=0))
+
+
+def test_steps_are_counted_for_each_network():
+    """A step of look-ahead takes several minibatches, so that networks count apart."""
+    gd = sd.GD(lr=0.1)
+    late = sd.Switch([(0, gd), ([1, 2, 3], sd.Lookahead(gd, k=3)), (5, gd)], unit="epoch")
+    several, each = both(late, seed=[0])
+    assert_close(several, each)
+    assert several.steps.values.tolist() == [[22], [24], [26]]  # of 30 minibatches
 
 
 def test_switches_with_a_dimension_of_their_own():
