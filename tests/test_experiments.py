@@ -66,10 +66,20 @@ def test_what_was_saved_bears_out_the_same(made):
         pytest.param("si-convergence", 7, marks=pytest.mark.slow),
         pytest.param("dai-normalization", 6, marks=pytest.mark.slow),
         pytest.param("kim-ascent", 7, marks=pytest.mark.slow),
+        pytest.param("kim-toy-network", 12, marks=pytest.mark.slow),
+        pytest.param("kim-factorization", 11, marks=pytest.mark.slow),
+        pytest.param("kim-network", 12, marks=pytest.mark.slow),
+        pytest.param("kim-table", 9, marks=pytest.mark.slow),
+        pytest.param("zhou-late", 10, marks=pytest.mark.slow),
+        pytest.param("zhou-network-escape", 12, marks=pytest.mark.slow),
+        pytest.param("zhou-adversarial", 9, marks=pytest.mark.slow),
+        pytest.param("wen-one-sam", 10, marks=pytest.mark.slow),
     ],
 )
 def test_the_theory_comes_out(name, count, tmp_path):
     experiment = experiments.get(name)
+    if not experiment.can_run:
+        pytest.skip(f"{experiment.needs} is not installed")
     runs = experiment.run()
     claims = experiment.claims(runs)
     assert len(claims) == count

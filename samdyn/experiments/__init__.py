@@ -17,6 +17,7 @@ from samdyn.experiments import (
     kim_diffusion,
     kim_escape,
     kim_phase_diagram,
+    kim_toy_network,
     kim_transition,
     long_edge,
     si_convergence,
@@ -30,6 +31,15 @@ from samdyn.experiments import (
     zhou_valley,
 )
 from samdyn.experiments.base import Claim, Experiment
+from samdyn.experiments.networks import (
+    kim_factorization,
+    kim_network,
+    kim_table,
+    wen_one_sam,
+    zhou_adversarial,
+    zhou_late,
+    zhou_network_escape,
+)
 
 EXPERIMENTS: dict[str, Experiment] = {
     module.EXPERIMENT.name: module.EXPERIMENT
@@ -57,6 +67,14 @@ EXPERIMENTS: dict[str, Experiment] = {
         si_convergence,
         dai_normalization,
         kim_ascent,
+        kim_toy_network,
+        kim_factorization,
+        kim_network,
+        kim_table,
+        zhou_late,
+        zhou_network_escape,
+        zhou_adversarial,
+        wen_one_sam,
     )
 }
 """Every experiment by its name."""
