@@ -85,8 +85,9 @@ class Training:
     def stop(self) -> int:
         """After how many batches there is something to do besides stepping."""
         task, batches = self.task, self.now.batches
-        epoch = (batches // task.order.per_epoch + 1) * task.order.per_epoch
-        return min([epoch, task.last, *task.places[self._next : self._next + 1]])
+        look = (batches // task.span + 1) * task.span
+        switch = task.phases.next_epoch(self.now.phase) * task.order.per_epoch
+        return int(min([look, switch, task.last, *task.places[self._next : self._next + 1]]))
 
     @property
     def steps_to_go(self) -> float:
@@ -117,7 +118,7 @@ class Training:
         per_epoch = task.order.per_epoch
         self._enter(task.phases.due(now.phase, now.steps, now.batches, per_epoch))
         due = self._due()
-        ends = now.batches // per_epoch > now.looked
+        ends = now.batches // task.span > now.looked
         if not (ends or due):
             return True
         if not bool(torch.isfinite(now.state.w).all()):
@@ -131,7 +132,7 @@ class Training:
             self._enter(self.now.phase + 1)
         if due and not self._record(due):
             return False
-        self.now = self.now._replace(looked=now.batches // per_epoch)
+        self.now = self.now._replace(looked=now.batches // task.span)
         self.good = self.now
         return True
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from math import inf
 from typing import Any, NamedTuple
 
 import sympy
@@ -46,6 +47,11 @@ class Phases(NamedTuple):
             ):
                 phase = later
         return phase
+
+    def next_epoch(self, phase: int) -> float:
+        """The epoch at which a number says that a later phase begins; infinity if none does."""
+        later = self.begins[phase + 1 :] if self.by_epoch else ()
+        return min((when for when in later if isinstance(when, int)), default=inf)
 
     def awaits(self, phase: int) -> bool:
         """Whether the phase after this one begins on a condition."""

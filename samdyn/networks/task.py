@@ -18,6 +18,10 @@ REASONS = ("running", "finished", "diverged", "interrupted")
 """Why a network's training ended; the code in a result is the place in this list."""
 
 
+_FEWEST = 32
+"""Batches between looks at a network that no condition asks for."""
+
+
 class Task(NamedTuple):
     """What one network is to do; a sweep is several of them.
 
@@ -56,6 +60,17 @@ class Task(NamedTuple):
     schedule: Schedule | None
     keep: bool
 
+    @property
+    def span(self) -> int:
+        """After how many batches it is looked whether all is finite and conditions hold.
+
+        That is an epoch; several, where they are short and no condition is waited for.
+        """
+        epoch, phases = self.order.per_epoch, self.phases
+        if any(phases.awaits(k) for k in range(len(phases.begins))):
+            return epoch
+        return epoch * -(-_FEWEST // epoch)
+
 
 class Snapshot(NamedTuple):
     """Where a training stands: all that is needed to go on.
@@ -71,7 +86,7 @@ class Snapshot(NamedTuple):
     weights : dict from int to Tensor
         The weights of each record, if they are kept.
     looked : int
-        The last epoch at whose end conditions were looked at.
+        The last span at whose end it was looked at.
     reason : int
         The place in `REASONS`.
     together : bool

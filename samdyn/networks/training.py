@@ -109,7 +109,8 @@ def train(
         Where training begins, in place of weights drawn from the seed.
     schedule : callable, optional
         A factor of the learning rate as a function of the share of the training that is done,
-        from 0 to 1; see `cosine`. For steps down use a `Switch`.
+        from 0 to 1; see `cosine`. ``lambda done: 1.0 if done < 0.5 else 0.1`` steps down at half
+        time.
     augment : callable, optional
         ``augment(inputs, generator)`` on each minibatch; the generator is on the CPU.
     drop_last : bool, default False
@@ -157,8 +158,8 @@ def train(
     -----
     UserWarning
         If a network's loss or weights are no longer finite: it stops there, ``final`` holds the
-        last finite state that was recorded or ended an epoch, and what would follow is NaN. And
-        after Ctrl-C, with what there is.
+        last finite state that was recorded or looked at (as is each epoch's end, of shorter epochs
+        one in 32 minibatches), and what would follow is NaN. And after Ctrl-C, with what there is.
 
     Notes
     -----

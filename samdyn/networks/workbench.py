@@ -16,6 +16,9 @@ from samdyn.networks.problem import Buffers, Problem, Samples
 _LARGE = 2**18
 """Weights from which putting every parameter in its place takes less time than a copy."""
 
+_FREED = 28 * 2**20
+"""Bytes; somewhat less than what the C library's allocator takes for exceptionally large."""
+
 
 class Workbench(Problem):
     """The same function as `Problem`, with a copy of the model whose weights share one tensor.
@@ -46,6 +49,9 @@ class Workbench(Problem):
         compile: bool = False,
     ):
         super().__init__(deepcopy(model), samples, loss, chunk)
+        # Once so much has been freed at once, glibc keeps what is freed later, and a step of a
+        # large network does not ask the system for the same pages again and again.
+        torch.empty(_FREED, dtype=torch.uint8)
         self._amp, self._compile = amp, compile
         self._trained_list = list(self._trained.values())
         self._flat = torch.cat([p.detach().reshape(-1) for p in self._trained_list])

@@ -134,6 +134,15 @@ def test_an_array_of_switches_is_a_dimension(unit):
     np.testing.assert_array_equal(always.final, each.final.sel(switch=0))
 
 
+def test_epochs_of_one_minibatch_are_switched_recorded_and_counted_like_others():
+    gd, sam = sd.GD(lr=0.1, momentum=0.9), sd.SAM(lr=0.1, rho=RHOS, momentum=0.9)
+    late = sd.Switch([(0, gd), ([3, 40, 71], sam)], unit="epoch")
+    several, each = both(late, batch_size=42, epochs=70, record=[0, 1, 39, 41, 66, 70])
+    assert_close(several, each)
+    assert each.switched.isel(rho=0, seed=0).values.ravel().tolist() == [3, 40, -1]
+    assert each.phase.isel(rho=0, seed=0).sel(switch=40).values.tolist() == [0, 0, 0, 1, 1, 1]
+
+
 def test_steps_are_counted_for_each_network():
     """A step of look-ahead takes several minibatches, so that networks count apart."""
     gd = sd.GD(lr=0.1)
