@@ -109,7 +109,8 @@ class Batches:
     """Minibatch number k of several networks."""
 
     def __init__(self, orders: Sequence[Order]):
-        self._orders, self._seeds = orders, tuple(order.seed for order in orders)
+        self._first, self._seeds = orders[0], tuple(order.seed for order in orders)
+        self._by_seed = {order.seed: order for order in orders}  # which is all that they differ in
         self._epoch, self._permutations = -1, torch.empty(0, dtype=torch.long)
 
     def batch(self, number: int) -> Minibatches:
@@ -117,14 +118,16 @@ class Batches:
         return Minibatches(self._samples(number), self._seeds, number)
 
     def _samples(self, number: int) -> Samples:
-        first = self._orders[0]
+        first = self._first
         if first.augment is not None:
-            each = [order.batch(number).samples for order in self._orders]
+            drawn = {seed: one.batch(number).samples for seed, one in self._by_seed.items()}
+            each = [drawn[seed] for seed in self._seeds]
             return Samples(*(torch.stack(same) for same in zip(*each, strict=True)))
         epoch, place = divmod(number, first.per_epoch)
         if epoch != self._epoch:
-            several = [order.permutation(epoch) for order in self._orders]
-            self._epoch, self._permutations = epoch, torch.stack(several)
+            own = {seed: one.permutation(epoch) for seed, one in self._by_seed.items()}
+            several = torch.stack([own[seed] for seed in self._seeds])
+            self._epoch, self._permutations = epoch, several
         begin = place * first.batch_size
         return first.samples.take(self._permutations[:, begin : begin + first.batch_size])
 

@@ -204,7 +204,7 @@ class Pulled:
         return "nothing"
 
 
-@pytest.mark.parametrize("at", [25, 60])
+@pytest.mark.parametrize("at", [9, 25])
 def test_an_interrupted_training_goes_on_bit_for_bit(at, tmp_path):
     algorithm = sd.SAM(lr=0.1, rho=RHOS, momentum=0.9)
     options = {"augment": Pulled(), "model": NORMED, "epochs": 6}
