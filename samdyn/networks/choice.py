@@ -22,6 +22,9 @@ WORTHWHILE = 1.0
 _FIRST_USE = 3.0
 """Seconds of work more, as long as torch has yet to import what vmap needs, which takes one."""
 
+_LONG = 5.0
+"""Seconds of work from which steps are written down for the trial."""
+
 _CLEAR = 1.3
 """How many times as fast one way is for a single trial to be enough."""
 
@@ -79,7 +82,9 @@ def measured(several: Together, networks: int) -> Choice:
         return Choice(False, f"less than {least:g} s of work")
     if (refused := refusal(several)) is not None:
         return Choice(False, refused)
-    at_once = _stepper(several, trainings, now.phase)
+    # long trainings have their steps written down, which takes a while, and are faster then
+    long = seconds * steps * networks / len(trainings) > _LONG
+    at_once = _stepper(several, trainings, now.phase, written=long)
     at_once()
     vmapped = float("inf")
     for _ in range(3):  # by turns, as others may use the machine
@@ -117,7 +122,9 @@ def _alone(one: Training, phase: int) -> Callable[[], None]:
     return run
 
 
-def _stepper(several: Together, trainings: Sequence[Training], phase: int) -> Callable[[], None]:
+def _stepper(
+    several: Together, trainings: Sequence[Training], phase: int, written: bool = False
+) -> Callable[[], None]:
     """A step of some of the networks at once, forgotten at once."""
     states = []
     for one in trainings:
@@ -132,4 +139,6 @@ def _stepper(several: Together, trainings: Sequence[Training], phase: int) -> Ca
         samples = [source.batch(k) for k in range(taken)]
         several.steps[phase](numbers, state, samples).w.sum().item()
 
+    if written:
+        several.steps[phase].write(numbers, state, [source.batch(k) for k in range(taken)])
     return run

@@ -12,7 +12,7 @@ from samdyn.networks.checkpoint import Keeper
 from samdyn.networks.loop import Training
 from samdyn.networks.stepping import draws
 from samdyn.networks.task import Task
-from samdyn.networks.vectorised import Batches, Functional, Numbers, parted, stacked, vectorised
+from samdyn.networks.vectorised import Batches, Functional, Numbers, Vectorised, parted, stacked
 
 _ROOM = 2**26
 """At most so many weights of networks are in one tensor."""
@@ -37,7 +37,7 @@ class Together:
         self._taken = [draws(one) for one in algorithms]
         # phases of one algorithm are one: before SAM and after it, say
         self._alike = [algorithms.index(one) for one in algorithms]
-        self.steps = [vectorised(self.problem, one) for one in algorithms]
+        self.steps = [Vectorised(self.problem, one) for one in algorithms]
 
     def run(self, bar: tqdm) -> None:
         """Train all to the end; one that is no longer finite stops, the others go on.

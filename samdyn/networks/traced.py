@@ -46,15 +46,17 @@ class Traced:
         if key in self._written:
             return self._written[key](*given)
         self._calls[key] = self._calls.get(key, 0) + 1
-        if self._calls[key] < _WORTHWHILE:
-            return self._function(*given)
+        return self._function(*given) if self._calls[key] < _WORTHWHILE else self.write(*given)
+
+    def write(self, *given: Any) -> Any:
+        """Write the function down, if it can be, for all that has this form; what it says."""
         before = _attributes(self._model)
         said = self._function(*given)
         unchanged = _attributes(self._model) == before
-        self._written[key] = self._write(given) if unchanged else self._function
+        self._written[_form(given)] = self._line(given) if unchanged else self._function
         return said
 
-    def _write(self, given: tuple[Any, ...]) -> Callable[..., Any]:
+    def _line(self, given: tuple[Any, ...]) -> Callable[..., Any]:
         from torch.fx.experimental.proxy_tensor import make_fx
 
         try:

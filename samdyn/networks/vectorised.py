@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -132,9 +132,7 @@ class Batches:
         return first.samples.take(self._permutations[:, begin : begin + first.batch_size])
 
 
-def vectorised(
-    problem: Functional, algorithm: Algorithm
-) -> Callable[[Numbers, State, Sequence[Minibatches]], State]:
+class Vectorised:
     """A step of several networks, as a function of their numbers, states and minibatches.
 
     Parameters
@@ -144,7 +142,27 @@ def vectorised(
         Whose structure (momentum or none, normalised or not, m) all networks share.
     """
 
-    def one(
+    def __init__(self, problem: Functional, algorithm: Algorithm):
+        self._problem, self._algorithm = problem, algorithm
+        self._noisy = noisy(algorithm)
+        self._several = Traced(torch.vmap(self._one, in_dims=(None, 0, 0, 0, 0)), problem.model)
+
+    def __call__(self, numbers: Numbers, state: State, batches: Sequence[Minibatches]) -> State:
+        """The states after the step."""
+        return State(*self._several(*self._tensors(numbers, state, batches)))
+
+    def write(self, numbers: Numbers, state: State, batches: Sequence[Minibatches]) -> None:
+        """Write the step down, for all that is of the same shape."""
+        self._several.write(*self._tensors(numbers, state, batches))
+
+    def _tensors(
+        self, numbers: Numbers, state: State, batches: Sequence[Minibatches]
+    ) -> tuple[Any, ...]:
+        given = [(*some.samples, *([some.noise()] if self._noisy else [])) for some in batches]
+        return numbers.common, numbers.own, state.z, state.buffers, given
+
+    def _one(
+        self,
         common: dict[str, Tensor],
         own: dict[str, Tensor],
         z: tuple[Tensor, ...],
@@ -152,17 +170,8 @@ def vectorised(
         given: list[tuple[Tensor, ...]],
     ) -> tuple[tuple[Tensor, ...], Buffers]:
         batches = (_single(*tensors) for tensors in given)
-        moved = step(problem, algorithm, common | own, State(z, buffers), batches)
+        moved = step(self._problem, self._algorithm, common | own, State(z, buffers), batches)
         return moved.z, moved.buffers
-
-    several = Traced(torch.vmap(one, in_dims=(None, 0, 0, 0, 0)), problem.model)
-    noise_too = noisy(algorithm)
-
-    def steps(numbers: Numbers, state: State, batches: Sequence[Minibatches]) -> State:
-        given = [(*some.samples, *([some.noise()] if noise_too else [])) for some in batches]
-        return State(*several(numbers.common, numbers.own, state.z, state.buffers, given))
-
-    return steps
 
 
 def _single(inputs: Tensor, targets: Tensor, *noise: Tensor) -> Batch:
