@@ -268,7 +268,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name in _MODULES:
+    if name in _MODULES or name == "networks":  # which needs torch, so that it is in no list
         return importlib.import_module(f"samdyn.{name}")
     if name not in _HOME:
         folded = {known.casefold(): known for known in __all__}

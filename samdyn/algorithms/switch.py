@@ -114,11 +114,14 @@ def _checked_phase(phase: object) -> tuple[When, Algorithm]:
         case (array, Algorithm() as algorithm) if swept(array):
             steps = checked_number("the steps of a phase", array, minimum=0)
             if np.any(np.asarray(steps) % 1):
-                raise ValueError(f"the steps of a phase must be whole numbers, got {array}")
+                raise ValueError(
+                    f"the steps or epochs of a phase must be whole numbers, got {array}; for parts "
+                    "of an epoch count steps"
+                )
             return steps, algorithm
         case (str() | Condition() as when, Algorithm() as algorithm):
             return when, algorithm
     raise TypeError(
-        "phases must be pairs (when, algorithm), when being a step or an array of steps, a "
-        f"condition such as 'loss < 1e-3' or an event, got {phase!r}"
+        "phases must be pairs (when, algorithm), when being a whole step or epoch, an array of "
+        f"them, a condition such as 'loss < 1e-3' or an event, got {phase!r}"
     )

@@ -38,3 +38,7 @@ __all__ = [
     "train",
     "trained",
 ]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -59,10 +59,17 @@ class History:
         whole = epochs.astype(np.int64)
         coords = {
             **self.axes.coordinates,
-            "epoch": ("epoch", whole if np.array_equal(whole, epochs) else epochs),
+            "epoch": (
+                "epoch",
+                whole if np.array_equal(whole, epochs) else epochs,
+                {"long_name": "epoch"},
+            ),
         }
         variables = {**self._rows(), **self._states(), **self._endings()}
         run = xr.Dataset(variables, coords=coords)
+        if "switch" in run.coords:
+            unit = "epoch" if self._any.phases.by_epoch else "step"
+            run["switch"].attrs = {"long_name": "switch", "units": unit}
         run.attrs = {
             **{
                 name: value if isinstance(value, str) else json.dumps(value)
@@ -138,7 +145,10 @@ class History:
 
 
 def trained(model: nn.Module, run: xr.Dataset, epoch: float | None = None) -> nn.Module:
-    """A copy of a model with the weights that training gave it.
+    """A copy of a model with the weights that training gave it, in the precision of the training.
+
+    With it, ``problem = nets.Problem(trained(model, run), data.train, loss)`` is the network as it
+    ended, batch norm's running statistics included, and ``problem.start()`` its flat weights.
 
     Parameters
     ----------
@@ -176,11 +186,11 @@ def trained(model: nn.Module, run: xr.Dataset, epoch: float | None = None) -> nn
             "every record"
         )
     if final.ndim != 1:
-        swept = ", ".join(map(str, final.dims[:-1]))
-        raise ValueError(f"run holds several networks; choose one with run.sel({swept}=…)")
+        swept = ", ".join(f"{dim}=…" for dim in final.dims[:-1])
+        raise ValueError(f"run holds several networks; choose one with run.sel({swept})")
     if np.isnan(final.values).any():
         raise ValueError("run has no weights there, as training was interrupted or stopped before")
-    module = deepcopy(model)
+    module = deepcopy(model).to(torch.as_tensor(np.array(final)).dtype)
     weights = [p for p in module.parameters() if p.requires_grad]
     buffers = list(module.buffers())
     if buffers and epoch is not None:

@@ -118,6 +118,11 @@ class Job(NamedTuple):
             )
         sams = [each for one in algorithms for each in _nested(one) if isinstance(each, SAM)]
         for m in filter(None, (sam.m for sam in sams)):
+            if m > order.batch_size:
+                raise ValueError(
+                    f"m must be at most the batch_size, {order.batch_size}, of which it makes "
+                    f"parts; got {m}"
+                )
             if normalises and any(m == 1 or size % m == 1 for size in sizes):
                 raise ValueError(
                     f"m={m} leaves a part of 1 sample of a minibatch of {max(sizes)}, which batch "
@@ -172,8 +177,9 @@ def checked_job(
     def placed(samples: Samples) -> Samples:
         if not (isinstance(samples, Samples) and len(samples.inputs) == len(samples.targets) > 0):
             raise ValueError("data must have samples, and as many targets as inputs")
+        tensors = map(torch.as_tensor, samples)
         return Samples(
-            *(t.to(device, dtype if t.is_floating_point() else t.dtype) for t in samples)
+            *(t.to(device, dtype if t.is_floating_point() else t.dtype) for t in tensors)
         )
 
     per_sample = checked_loss(loss)

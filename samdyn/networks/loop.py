@@ -194,4 +194,12 @@ class Training:
     def factor(self, batches: int) -> float:
         """What the schedule multiplies the learning rate by."""
         schedule = self.task.schedule
-        return 1.0 if schedule is None else schedule(batches / max(self.task.last, 1))
+        if schedule is None:
+            return 1.0
+        share = batches / max(self.task.last, 1)
+        factor = schedule(share)
+        if not 0 <= factor < inf:
+            raise ValueError(
+                f"schedule must give finite factors of at least 0, got {factor!r} at {share:g}"
+            )
+        return factor

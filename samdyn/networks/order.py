@@ -101,7 +101,9 @@ class Order:
     ):
         n = samples.size
         if not 1 <= batch_size <= n:
-            raise ValueError(f"batch_size must be from 1 to the {n} samples, got {batch_size}")
+            raise ValueError(
+                f"batch_size must be from 1 to the {n} samples (the full batch), got {batch_size}"
+            )
         self.samples, self.batch_size, self.seed = samples, batch_size, seed
         self.drop_last, self.augment, self.masks = drop_last, augment, masks
         self.per_epoch = n // batch_size if drop_last else -(-n // batch_size)

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
+import numpy as np
 import torch
+import xarray as xr
 from torch import Tensor, nn
 from torch.func import functional_call
 
@@ -40,6 +42,9 @@ class Samples(NamedTuple):
 class Problem:
     """The mean loss of a network on samples: what `samdyn.Loss` is to a formula.
 
+    It is in evaluation mode, with the buffers of the model that it is given: of a trained network
+    give ``nets.trained(model, run)``, or batch norm normalises by statistics that are none.
+
     Weights are one flat tensor: the trainable parameters one after the other, in the order of
     ``model.named_parameters()``. A layer that the loss does not reach has a gradient of 0.
 
@@ -50,8 +55,9 @@ class Problem:
     samples : Samples
         On the model's device.
     loss : str or callable
-        "mse", "cross_entropy", or a function of outputs (n, …) and targets that gives a loss for
-        each sample, of shape (n,).
+        "mse", the sum over outputs of (f - y)^2 (no half, no mean over outputs), y being one-hot
+        for classes; "cross_entropy"; or a function of outputs (n, …) and targets that gives a loss
+        for each sample, of shape (n,).
     chunk : int, default 4096
         At most so many samples are in memory at once; the result does not depend on it but for
         rounding.
@@ -92,7 +98,7 @@ class Problem:
                 "samples must be one or more, with as many targets as inputs; got "
                 f"{len(samples.inputs)} inputs and {len(samples.targets)} targets"
             )
-        self.model, self.samples = model, samples
+        self.model, self.samples = model, Samples(*map(torch.as_tensor, samples))
         self.chunk = checked_whole("chunk", chunk, 1)
         self.loss = checked_loss(loss)
         known = dict(model.named_parameters())
@@ -170,7 +176,7 @@ class Problem:
 
     @torch.no_grad()
     def value(self, w: Tensor) -> Tensor:
-        """The mean loss."""
+        """The mean loss, without a graph: ``losses(w, samples).mean()`` can be differentiated."""
         total = torch.zeros((), dtype=w.dtype, device=w.device)
         for share, some in self.chunks():
             total += share * self.losses(w, some).mean()
@@ -196,7 +202,7 @@ class Problem:
 
 
 def checked_weights(problem: Problem, w: Tensor, name: str = "w") -> Tensor:
-    """Finite weights of a problem without their history.
+    """Finite weights of a problem without their history; arrays become tensors.
 
     Raises
     ------
@@ -208,6 +214,8 @@ def checked_weights(problem: Problem, w: Tensor, name: str = "w") -> Tensor:
     """
     if not isinstance(problem, Problem):
         raise TypeError(f"problem must be a samdyn.networks Problem, got {type(problem).__name__}")
+    if isinstance(w, np.ndarray | xr.DataArray):
+        w = torch.as_tensor(np.array(w)).to(problem.start().device)
     if not isinstance(w, Tensor) or not w.is_floating_point():
         kind = w.dtype if isinstance(w, Tensor) else type(w).__name__
         raise TypeError(f"{name} must be a tensor of floating-point numbers, got {kind}")

@@ -31,9 +31,11 @@ def cosine(share: float) -> float:
 
 def record_epochs(record: Any, epochs: int) -> tuple[float, ...]:
     """The epochs at which to record."""
-    if isinstance(record, int | np.integer):
-        spaced = range(0, epochs, checked_whole("record", record, 1))
-        return tuple(dict.fromkeys([*spaced, epochs]))
+    if isinstance(record, float) and 0 < record < math.inf and record % 1:
+        record = np.append(np.arange(0, epochs - 1e-9, record), epochs)
+    if isinstance(record, int | float | np.integer) and not isinstance(record, bool):
+        whole = checked_whole("record", int(record) if record == int(record) else record, 1)
+        return tuple(dict.fromkeys([*range(0, epochs, whole), epochs]))
     try:
         at = np.asarray(record, dtype=float)
     except (TypeError, ValueError):

@@ -104,6 +104,8 @@ class Tracking(NamedTuple):
                 value = spot.measured(measure)
             except curvature.NotFinite:
                 value = nan
+            if isinstance(value, curvature.Estimate):
+                value = value.value, value.standard_error
             if isinstance(value, tuple):
                 if len(value) != 2:
                     raise TypeError(
@@ -140,6 +142,12 @@ def checked_measures(
     if not isinstance(track, Iterable):
         raise TypeError(
             f"track must be a name, names, or a mapping from names to functions, got {track!r}"
+        )
+    track = track if isinstance(track, Mapping) else list(track)
+    if isinstance(track, list) and not all(isinstance(name, str) for name in track):
+        raise TypeError(
+            "track must be names, or one mapping from names to functions or names, such as "
+            f"{{'trace': 'trace', 'mine': mine}}; got {track!r}"
         )
     given: Mapping[str, Any] = track if isinstance(track, Mapping) else {n: n for n in track}
     measures = {}

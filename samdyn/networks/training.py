@@ -94,15 +94,16 @@ def train(
     track : str, sequence of str, or mapping from name to function
         What else is measured, on the training samples in evaluation mode: "top_eigenvalue",
         "trace", "frobenius", "gradient_alignment", "grad_norm", "weight_norm", or functions
-        ``measure(problem, w)`` that give a number or a pair (number, error). Errors go to
+        ``measure(problem, w)`` that give a number, a pair (number, error) or an estimate of
+        `nets.curvature`; a mapping's values may be those names too. Errors go to
         ``<name>_error``: the residual of an eigenvalue, the standard error of a trace.
     every : int, default 1
         That is measured at each so-many-th record, and at the last.
     track_samples : int, optional
         Measure on so many of the training samples, always the same ones. Default: on all.
-    record : int or sequence of float, default 1
+    record : number or sequence of numbers, default 1
         Record losses and errors every so many epochs, 0 and the end included, or at exactly these
-        epochs; fractions of an epoch are allowed.
+        epochs; either may be fractions, which are rounded to whole minibatches.
     weights : bool, default False
         Whether the weights are recorded too, as ``w`` (…, epoch, weight).
     start : Module, flat weights, or function from a seed to a Module, optional
@@ -118,8 +119,8 @@ def train(
     checkpoint : path, optional
         A folder in which each network's training is kept, every ten seconds, at its end and when
         it is interrupted. The same call takes up what it finds and ends at the same result, bit for
-        bit (with as many threads of torch); more epochs, more seeds or more values of a number may
-        be asked for. A file of another run is refused.
+        bit (with as many threads of torch); more seeds or more values of a number may be asked for,
+        and more epochs if there is no schedule. A file of another run is refused.
     progress : bool, default True
         Show a progress bar on runs longer than a second.
     device, dtype : optional
@@ -184,6 +185,11 @@ def train(
     )
     epochs = checked_whole("epochs", epochs, 0)
     phases = phases_of(algorithm, job.test is not None)
+    if schedule is not None and not callable(schedule):
+        raise TypeError(
+            "schedule must be a function of the share of the training that is done, such as "
+            f"nets.cosine, got {schedule!r}"
+        )
     if schedule is not None and not all("lr" in one.numbers for one in phases.algorithms):
         raise ValueError("schedule multiplies lr, which one of the algorithms does not have")
     axes = laid_out(phases, batch_size, seed)
@@ -270,8 +276,9 @@ def _warn(history: History, several: list[Member]) -> None:
         if reasons[k] == "diverged":
             epoch = end.batches / task.order.per_epoch
             warnings.warn(
-                f"training diverged ({several[k].label}): loss or weights were not finite after "
-                f"epoch {epoch:g}, whose weights are kept; lower lr or rho",
+                f"training diverged{_which(several, k)}: loss or weights were not finite after "
+                f"epoch {epoch:g}, whose weights are kept; lower lr or rho, if the samples are "
+                "finite",
                 stacklevel=3,
             )
     if "interrupted" in reasons.values():
@@ -281,3 +288,7 @@ def _warn(history: History, several: list[Member]) -> None:
             "reason 'interrupted'",
             stacklevel=3,
         )
+
+
+def _which(several: list[Member], place: int) -> str:
+    return f" ({several[place].label})" if len(several) > 1 else ""

@@ -286,7 +286,7 @@ def test_measures_of_the_top_eigenvector_share_it(monkeypatch):
         ({"epochs": -1}, "epochs must be a whole number >= 0, got -1"),
         ({"batch_size": 0}, "batch_size must be at least 1, got 0"),
         ({"batch_size": 2.5}, "batch_size must be whole numbers >= 1, got 2.5"),
-        ({"batch_size": 51}, "batch_size must be from 1 to the 50 samples, got 51"),
+        ({"batch_size": 51}, "from 1 to the 50 samples .the full batch., got 51"),
         ({"seed": [1, 1]}, r"seed must be one or more different whole numbers, got \[1, 1\]"),
         ({"seed": -1}, "seed must be a whole number >= 0, got -1"),
         ({"record": 0}, "record must be a whole number >= 1, got 0"),
@@ -313,12 +313,47 @@ def test_measures_of_the_top_eigenvector_share_it(monkeypatch):
         ({"loss": nn.functional.cross_entropy}, r"one number for each sample.*got shape \(\)"),
         ({"record": "all"}, "record must be a number of epochs, or epochs"),
         ({"track": 3}, "track must be a name, names, or a mapping"),
+        ({"track": ["trace", {"a": len}]}, "track must be names, or one mapping"),
+        ({"schedule": "cosine"}, "schedule must be a function of the share"),
+        ({"schedule": lambda share: -1.0}, "finite factors of at least 0, got -1.0 at 0"),
+        ({"algorithm": sd.SAM(lr=0.1, rho=0.1, m=17)}, "m must be at most the batch_size, 16"),
+        ({"record": -0.5}, "record must be"),
     ],
     ids=lambda given: given if isinstance(given, str) else "",  # functions say where they are
 )  # fmt: skip
 def test_bad_input_is_refused_in_one_sentence(options, sentence):
     with pytest.raises((TypeError, ValueError), match=sentence):
         run(**options)
+
+
+def test_records_may_be_parts_of_an_epoch_apart():
+    found = run(record=0.75, epochs=2)
+    assert found.epoch.values.tolist() == [0, 0.75, 1.5, 2]
+    assert found.step.values.tolist() == [0, 3, 6, 8]
+    assert run(record=2.0).epoch.values.tolist() == [0, 2, 4]
+
+
+def test_a_measure_may_give_an_estimate():
+    track = {"mine": lambda problem, w: curvature.trace(problem, w, probes=20)}
+    found = run(track=track, record=[4])
+    assert np.isfinite(found.mine).all()
+    assert (found.mine_error > 0).all()
+
+
+def test_samples_and_weights_may_be_arrays():
+    arrays = Samples(*(tensor.numpy() for tensor in DATA.train))
+    found = run(data=arrays, epochs=1)
+    np.testing.assert_array_equal(found.final, run(data=DATA.train, epochs=1).final)
+    problem = Problem(NET, Samples(DATA.train.inputs.double().numpy(), arrays.targets))
+    w = found.final
+    pairs = [curvature.eigenpairs(problem, one).values for one in (w, torch.as_tensor(w.values))]
+    assert torch.equal(*pairs)
+
+
+def test_a_trained_module_has_the_precision_of_its_training():
+    module = trained(NET, run(epochs=1))
+    assert next(module.parameters()).dtype == torch.float64
+    assert next(NET.parameters()).dtype == torch.float32
 
 
 def test_a_batch_of_one_is_refused_where_batch_norm_would_fail():

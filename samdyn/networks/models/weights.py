@@ -52,7 +52,7 @@ def initialised(model: nn.Module, seed: int, scale: float = 1.0) -> nn.Module:
                 raise ValueError(
                     f"model must give fresh weights to all its modules, but "
                     f"{name or 'the model itself'} ({type(module).__name__}) has weights and no "
-                    "reset_parameters()"
+                    "reset_parameters(); give it one, or to train a function of the seed as start="
                 )
     with torch.no_grad():
         for weight, new in zip(fresh.parameters(), drawn.parameters(), strict=True):
