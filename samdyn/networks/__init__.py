@@ -13,6 +13,7 @@ except ImportError:
 from samdyn.networks import curvature, data, landscape, models, noise
 from samdyn.networks.adversarial import Adversarial
 from samdyn.networks.history import trained
+from samdyn.networks.interpolating import interpolating
 from samdyn.networks.losses import CrossEntropy
 from samdyn.networks.problem import Problem, Samples
 from samdyn.networks.robustness import attacked, robust_error
@@ -30,6 +31,7 @@ __all__ = [
     "cosine",
     "curvature",
     "data",
+    "interpolating",
     "landscape",
     "models",
     "noise",

@@ -14,12 +14,17 @@ PerSample = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 """Outputs (n, …) and targets (n, …) to losses (n,)."""
 
 
-def squared(outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-    """|f - y|^2 of each sample, y being a one-hot vector where the target is a class."""
+def differences(outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    """F - y, of the shape of the outputs, y being a one-hot vector where the target is a class."""
     if not targets.is_floating_point():
         classes = torch.arange(outputs.shape[-1], device=targets.device)
         targets = (targets[..., None] == classes).to(outputs.dtype)
-    return ((outputs - targets.reshape(outputs.shape)) ** 2).reshape(len(outputs), -1).sum(dim=1)
+    return outputs - targets.reshape(outputs.shape)
+
+
+def squared(outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    """|f - y|^2 of each sample."""
+    return (differences(outputs, targets) ** 2).reshape(len(outputs), -1).sum(dim=1)
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ class NotConverged(RuntimeError):
 
     Attributes
     ----------
-    best : Eigenpairs or Estimate
+    best : Eigenpairs, Estimate or Tensor
         What was found so far.
     """
 

@@ -11,7 +11,6 @@ from samdyn.algorithms import GD, SAM, USAM
 from samdyn.analysis.late.phases import two_phase
 from samdyn.experiments.base import Runs
 from samdyn.experiments.networks.threads import one_thread
-from samdyn.experiments.networks.zhou_network_escape.interpolating import interpolating
 from samdyn.experiments.networks.zhou_network_escape.setting import (
     ASIDE,
     BATCH,
@@ -60,12 +59,9 @@ def _exact() -> Runs:
     from samdyn import networks as nets
 
     digits = nets.data.digits(dtype=torch.float64).train.take(slice(0, FITTED))
-    one_hot = torch.nn.functional.one_hot(digits.targets, 10).double()
     net = nets.models.mlp(64, NARROW, 10, activation="tanh").double()
-    problem = nets.Problem(
-        nets.models.initialised(net, 0), nets.Samples(digits.inputs, one_hot), "mse"
-    )
-    w = interpolating(problem)
+    problem = nets.Problem(nets.models.initialised(net, 0), digits, "mse")
+    w = nets.interpolating(problem)
     pairs = nets.curvature.eigenpairs(problem, w, k=2, tol=1e-9)
     top, v = float(pairs.values[0]), pairs.vectors[0]
     lr = PUSH / top
