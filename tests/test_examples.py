@@ -13,8 +13,8 @@ from samdyn import experiments
 ROOT = Path(__file__).parent.parent
 FIGURES = sorted((ROOT / "paper_figs").glob("*.py"))
 SCRIPTS = [*sorted((ROOT / "examples").glob("*.py")), ROOT / "paper_figs" / "kim_beale.py"]
-SLOW = ("noisy_saddle.py", "sde.py", "any_map.py", "late_network.py")
-NEEDS_TORCH = ("late_network.py",)
+SLOW = ("noisy_saddle.py", "sde.py", "any_map.py", "late_network.py", "after_training.py")
+NEEDS_TORCH = ("late_network.py", "own_network.py", "after_training.py")
 RECIPES = sorted((ROOT / "examples").glob("*.toml"))
 
 

@@ -16,6 +16,7 @@ import xarray as xr
 from samdyn.ensembles.describe import describe_event, describe_system
 from samdyn.ensembles.events import Escape, Event
 from samdyn.ensembles.execute import execute
+from samdyn.ensembles.networks import is_training
 from samdyn.ensembles.plan import Plan, make_plan
 from samdyn.ensembles.recipe import (
     RecipeError,
@@ -246,6 +247,11 @@ def rerun(run: xr.Dataset | str | Path, **options: Any) -> xr.Dataset:
             run = xr.load_dataset(run, engine="h5netcdf")
         except OSError:
             raise RecipeError(f"{str(run)!r} is no netCDF file that simulate gave") from None
+    if is_training(run):
+        raise RecipeError(
+            "run is a result of samdyn.networks.train, whose recipe does not hold the model and "
+            "the data; call train again with them"
+        )
     if not isinstance(run, xr.Dataset) or "recipe" not in run.attrs:
         raise RecipeError("run has no attribute 'recipe': it is no result of simulate")
     written = json.loads(run.attrs["recipe"])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import tempfile
 import time
@@ -11,20 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from samdyn.networks.stepping import State
 from samdyn.networks.task import REASONS, Snapshot
 
-
-def fingerprint(*tensors: Tensor) -> str:
-    """A short hash of tensors' values, shapes and types."""
-    digest = hashlib.sha256()
-    for tensor in tensors:
-        plain = tensor.detach().cpu().contiguous()
-        digest.update(f"{tuple(plain.shape)} {plain.dtype}".encode())
-        digest.update(plain.reshape(-1).view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()[:16]
+_WHAT = {"model": "module", "algorithm": "algorithm"}
+"""What is made of code, if it is no function."""
 
 
 def save(path: Path, kept: dict[str, Any], recipe: dict[str, Any]) -> None:
@@ -58,11 +49,23 @@ def load(path: Path, recipe: dict[str, Any], device: torch.device) -> dict[str, 
             f"checkpoint {str(path)!r} cannot be read ({type(error).__name__}); remove it to begin "
             "anew"
         ) from None
-    for entry, ours, theirs in _differences(recipe, known):
+    begin = f"checkpoint {str(path)!r} is of another run: its "
+    names, others = ({k: v for k, v in one.items() if k != "code"} for one in (recipe, known))
+    for entry, ours, theirs in _differences(names, others):
+        raise ValueError(f"{begin}{entry} is {theirs}, this one's is {ours}; choose another folder")
+    if "code" not in known:
         raise ValueError(
-            f"checkpoint {str(path)!r} is of another run: its {entry} is {theirs}, this one's is "
-            f"{ours}; choose another folder"
+            f"checkpoint {str(path)!r} does not say what its functions do, as an earlier samdyn "
+            "wrote it; choose another folder"
         )
+    for entry in sorted(recipe["code"].keys() | known["code"].keys()):
+        parts, before = recipe["code"].get(entry, {}), known["code"].get(entry, {})
+        for part, ours, theirs in _differences(parts, before):
+            what = _WHAT.get(entry.split()[0], "function")
+            raise ValueError(
+                f"{begin}{entry} is not the same {what} ({part} was {theirs}, and is {ours}); "
+                "choose another folder"
+            )
     return kept
 
 

@@ -41,7 +41,7 @@ class Choice(NamedTuple):
 
 def refusal(several: Together) -> str | None:
     """What vmap has against a step of these networks, tried on their first batches."""
-    trainings = several.trainings[:2]
+    trainings = several.trainings  # all, as some may differ in numbers that others share
     for phase in range(len(trainings[0].task.phases.algorithms)):
         try:
             _stepper(several, trainings, phase)()

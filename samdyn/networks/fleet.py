@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Hashable, Iterator, Sequence
 from typing import Any
 
+import numpy as np
 from tqdm import tqdm
 
 from samdyn.networks.checkpoint import Keeper
@@ -43,9 +44,10 @@ class Fleet:
         together: bool | None,
         hindrance: str | None,
     ):
-        if together not in (None, True, False):
+        if not (together is None or isinstance(together, bool | np.bool_)):
             raise TypeError(f"together must be True, False or None, got {together!r}")
-        self._trainings, self._keepers, self._wish = trainings, keepers, together
+        self._wish = None if together is None else bool(together)
+        self._trainings, self._keepers = trainings, keepers
         self._hindrance = hindrance
         self.choices: list[dict[str, Any]] = []
         """What was chosen for the networks of each kind, and why."""

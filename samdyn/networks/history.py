@@ -102,7 +102,7 @@ class History:
 
     def _states(self) -> dict[str, Any]:
         dims, shape, n = self.axes.dims, self.axes.shape, self.axes.particles
-        ws = {k: end.state.w.cpu().numpy() for k, (_, end) in self.ends.items()}
+        ws = {k: _array(end.state.w) for k, (_, end) in self.ends.items()}
         final = _filled(n, ws)
         about = {"long_name": "weights at the end of training"}
         found: dict[str, Any] = {"final": ((*dims, "weight"), final.reshape(*shape, -1), about)}
@@ -116,7 +116,7 @@ class History:
             for k, (task, end) in self.ends.items():
                 for i, b in enumerate(task.places):
                     if b in end.weights:
-                        w[k, i] = end.weights[b].cpu().numpy()
+                        w[k, i] = _array(end.weights[b])
             about = {"long_name": "weights at the recorded epochs"}
             found["w"] = ((*dims, "epoch", "weight"), w.reshape(*shape, *w.shape[1:]), about)
         return found
@@ -217,6 +217,11 @@ def _flattened(buffers: Buffers) -> np.ndarray:
     """Buffers one after the other, in double precision, which holds counters too."""
     parts = [b.detach().cpu().double().reshape(-1).numpy() for b in buffers.values()]
     return np.concatenate([np.empty(0), *parts])
+
+
+def _array(w: torch.Tensor) -> np.ndarray:
+    """Weights for NumPy, which has no bfloat16."""
+    return (w.float() if w.dtype == torch.bfloat16 else w).cpu().numpy()
 
 
 def _filled(n: int, rows: dict[int, np.ndarray]) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from copy import deepcopy
 from typing import Any, NamedTuple
@@ -14,8 +15,8 @@ from torch import Tensor, nn
 from samdyn.algorithms import SAM, Algorithm, Lookahead
 from samdyn.networks.adversarial import Adversarial
 from samdyn.networks.batch_norm import batch_norms
-from samdyn.networks.checkpoint import fingerprint
 from samdyn.networks.data.data import Data
+from samdyn.networks.fingerprints import fingerprint
 from samdyn.networks.losses import CrossEntropy, PerSample, checked_loss, squared
 from samdyn.networks.models import initialised
 from samdyn.networks.order import Order
@@ -50,7 +51,7 @@ class Job(NamedTuple):
         tested = () if self.test is None else self.test.samples
         w = self.bench.start()
         return {
-            "model": repr(self.problem.model),
+            "model": unplaced(self.problem.model),
             "loss": named(self.problem.loss),
             "data": self.name,
             "training samples": fingerprint(*self.problem.samples),
@@ -228,7 +229,12 @@ def named(function: Any) -> str | None:
     if function is None:
         return None
     module, name = getattr(function, "__module__", ""), getattr(function, "__qualname__", None)
-    return repr(function) if name is None else f"{module}.{name}"
+    return unplaced(function) if name is None else f"{module}.{name}"
+
+
+def unplaced(thing: Any) -> str:
+    """What it prints, without its place in memory, which is another in every process."""
+    return re.sub(r" at 0x[0-9a-fA-F]+", "", repr(thing))
 
 
 def _made(start: Any, seed: int) -> nn.Module:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import xarray as xr
 
-from samdyn.algorithms import Algorithm, Switch
+from samdyn.algorithms import Algorithm, Switch, Written
 from samdyn.algorithms.switch import swept
 from samdyn.ensembles.axes import Axes, lay_out
 from samdyn.ensembles.describe import describe_algorithm
@@ -51,7 +51,7 @@ class Member(NamedTuple):
         return {
             "seed": self.seed,
             "batch_size": self.batch_size,
-            **self.phases.recipe(described),
+            **self.phases.recipe(_numbered),
         }
 
 
@@ -61,6 +61,23 @@ def described(algorithm: Algorithm | Switch) -> dict[str, Any]:
         return describe_algorithm(algorithm)
     except TypeError:
         return {"name": repr(algorithm)}
+
+
+def _numbered(algorithm: Algorithm) -> dict[str, Any]:
+    """An algorithm by its name and what is plain of it: what it does, fingerprints say."""
+    try:
+        known = describe_algorithm(algorithm)
+    except TypeError:  # no dataclass
+        return {"name": type(algorithm).__qualname__, **_kept(algorithm.numbers)}
+    if isinstance(algorithm, Written):
+        known["name"] = algorithm.title
+    return _kept(known)
+
+
+def _kept(described: dict[str, Any]) -> dict[str, Any]:
+    plain = {name: _kept(v) if isinstance(v, dict) else v for name, v in described.items()}
+    kinds = dict | list | tuple | str | int | float | None
+    return {name: v for name, v in plain.items() if name != "source" and isinstance(v, kinds)}
 
 
 def laid_out(phases: Phases, batch_size: Any, seed: Any) -> Axes:

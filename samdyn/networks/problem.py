@@ -142,7 +142,10 @@ class Problem:
         modes = [(module, module.training) for module in self.model.modules()]
         self.model.train(training)
         try:
-            return functional_call(self.model, tensors, (inputs,))
+            outputs = functional_call(self.model, tensors, (inputs,))
+            if training and buffers is not None:  # a pass may replace a buffer, or change it
+                buffers.update({name: tensors[name] for name in buffers})
+            return outputs
         finally:  # the model is the user's
             for module, mode in modes:
                 module.training = mode

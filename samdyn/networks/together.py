@@ -54,7 +54,8 @@ class Together:
                 alike = self._alike[level[0].now.phase]
                 behind = [one for one in level if self._alike[one.now.phase] == alike]
                 ahead = [one.now.batches for one in running if one.now.batches > least]
-                self._advance(behind, min(ahead, default=behind[0].task.last), bar)
+                until = min([*ahead, *(self._next_stop(one) for one in level)])
+                self._advance(behind, until, bar)
                 if any(keeper is not None and keeper.due() for keeper in self.keepers):
                     self._write(running)
         except KeyboardInterrupt:
@@ -63,6 +64,15 @@ class Together:
                     one.interrupted()
         finally:
             self._write(self.trainings)
+
+    def _next_stop(self, one: Training) -> int:
+        """Where a network at the latest does not just step on.
+
+        All stop there, whatever phase they are in: so it does not depend on when files are
+        written how many go on together, on which batch norm's rounding depends.
+        """
+        taken = self._taken[one.now.phase]
+        return int(min(one.stop, one.now.batches + taken * one.steps_to_go))
 
     def _write(self, trainings: Sequence[Training]) -> None:
         for one, keeper in zip(self.trainings, self.keepers, strict=True):

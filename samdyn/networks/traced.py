@@ -74,11 +74,17 @@ def _form(given: tuple[Any, ...]) -> Hashable:
     return str(nesting), tuple((t.shape, t.dtype, t.device) for t in leaves)
 
 
-def _attributes(model: nn.Module) -> list[Any]:
-    """The numbers and words that the modules of a network keep besides tensors."""
-    return [
-        (name, value)
-        for module in model.modules()
-        for name, value in vars(module).items()
-        if isinstance(value, int | float | str)
-    ]
+_PLAIN = (int, float, str, list, tuple, dict, set)
+_OF_EVERY = frozenset(vars(nn.Module()))
+
+
+def _attributes(model: nn.Module) -> str:
+    """The numbers and words, in lists and tables too, that modules keep besides tensors."""
+    return repr(
+        [
+            (name, value)
+            for module in model.modules()
+            for name, value in vars(module).items()
+            if name not in _OF_EVERY and isinstance(value, _PLAIN)
+        ]
+    )

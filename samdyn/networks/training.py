@@ -16,8 +16,9 @@ from tqdm import tqdm
 
 from samdyn.algorithms import Algorithm, Switch
 from samdyn.ensembles.store import prepared
-from samdyn.networks.checkpoint import Keeper, fingerprint
+from samdyn.networks.checkpoint import Keeper
 from samdyn.networks.data.data import Data
+from samdyn.networks.fingerprints import definitions, fingerprint
 from samdyn.networks.fleet import Fleet, obstacle
 from samdyn.networks.history import History
 from samdyn.networks.job import Start, checked_job, named
@@ -120,7 +121,9 @@ def train(
         A folder in which each network's training is kept, every ten seconds, at its end and when
         it is interrupted. The same call takes up what it finds and ends at the same result, bit for
         bit (with as many threads of torch); more seeds or more values of a number may be asked for,
-        and more epochs if there is no schedule. A file of another run is refused.
+        and more epochs if there is no schedule. A file of another run is refused, also
+        where a function, a module or an algorithm has kept its name but does something else; what
+        functions import within their bodies stays out of sight.
     progress : bool, default True
         Show a progress bar on runs longer than a second.
     device, dtype : optional
@@ -168,6 +171,14 @@ def train(
     statistics of batch norm. Weight decay is not part of SAM's ascent unless the algorithm says so
     (``decay_in_ascent``). m-SAM is SAM's ``m``: no device or micro-batch changes what is computed.
     One step of `samdyn.Lookahead` is a cycle of k minibatches.
+
+    Modules are all put in training mode by ``model.train()``, whatever mode they were in: to keep
+    a batch norm frozen, override ``train``. Models, losses and algorithms must be functions of what
+    they are given: what a model keeps besides parameters and buffers is not put back from one
+    network to the next. Rounding, where networks with batch norm are trained together, depends on
+    how many there are.
+
+    `samdyn.two_phase` finds escape and convergence in the result, `samdyn.plot.training` draws it.
 
     Examples
     --------
@@ -237,6 +248,10 @@ def train(
     }
     guard = common | ({} if schedule is None else {"epochs": epochs})
     folder = prepared(checkpoint)
+    if folder is not None:
+        tracked = {f"measure {name}": one for name, one in measures.items()}
+        functions = {"loss": job.problem.loss, "augment": augment, "schedule": schedule, **tracked}
+        guard["code"] = definitions(model, phases.algorithms, functions)
     history = History(axes, at)
     total = sum(one.last for one in tasks)
     bar = tqdm(total=total, unit=" batches", disable=not progress, delay=_DELAY, leave=False)

@@ -145,7 +145,8 @@ class Vectorised:
     def __init__(self, problem: Functional, algorithm: Algorithm):
         self._problem, self._algorithm = problem, algorithm
         self._noisy = noisy(algorithm)
-        self._several = Traced(torch.vmap(self._one, in_dims=(None, 0, 0, 0, 0)), problem.model)
+        several = torch.vmap(lambda *given: self._one(*given), in_dims=(None, 0, 0, 0, 0))
+        self._several = Traced(several, problem.model)
 
     def __call__(self, numbers: Numbers, state: State, batches: Sequence[Minibatches]) -> State:
         """The states after the step."""

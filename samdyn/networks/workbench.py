@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from copy import deepcopy
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -53,6 +55,7 @@ class Workbench(Problem):
         # large network does not ask the system for the same pages again and again.
         torch.empty(_FREED, dtype=torch.uint8)
         self._amp, self._compile = amp, compile
+        self.model.train()  # all of it, as in each of Problem's passes
         self._trained_list = list(self._trained.values())
         self._flat = torch.cat([p.detach().reshape(-1) for p in self._trained_list])
         self._lay_out(self._flat)
@@ -79,10 +82,18 @@ class Workbench(Problem):
         else:
             pieces = [samples.take(slice(first, first + some)) for first in range(0, n, some)]
             g = sum((one.size / n) * self._slope(one) for one in pieces)  # type: ignore[assignment]
-        if training and buffers is not None:
-            for name, buffer in self._own_buffers.items():
-                buffers[name].copy_(buffer)
+        if self._own_buffers:
+            self._hand_back(buffers if training else None)
         return g
+
+    def _hand_back(self, buffers: Buffers | None) -> None:
+        """Copy what has become of the buffers, whether a pass changed or replaced them."""
+        for name, mine in self._own_buffers.items():
+            path, _, entry = name.rpartition(".")
+            module = self.model.get_submodule(path)
+            if buffers is not None:
+                buffers[name].copy_(module._buffers[entry].detach())  # type: ignore[union-attr]
+            module._buffers[entry] = mine
 
     def _lay_out(self, w: Tensor) -> None:
         """Make the model's weights views of a flat tensor."""
@@ -117,10 +128,22 @@ def draws_at_random(problem: Workbench) -> bool:
     cuda = device.type == "cuda"
     with torch.random.fork_rng([device] if cuda else []), torch.no_grad():
         before = torch.cuda.get_rng_state(device) if cuda else torch.get_rng_state()
+        foreign = _foreign()
         buffers = {name: b.clone() for name, b in problem.buffers.items()}
         problem.outputs(problem.start(), some.inputs, buffers, training=True)
         after = torch.cuda.get_rng_state(device) if cuda else torch.get_rng_state()
+    if _foreign() != foreign:
+        raise ValueError(
+            "model must draw its random numbers from torch, which is seeded for each network and "
+            "minibatch; it draws from Python's random or from numpy.random"
+        )
     return not torch.equal(before, after)
+
+
+def _foreign() -> tuple[object, ...]:
+    """Where Python's and NumPy's own random numbers stand."""
+    _, keys, place, *_ = np.random.get_state()  # noqa: NPY002
+    return random.getstate(), keys.tobytes(), place  # type: ignore[attr-defined]
 
 
 @contextmanager

@@ -10,6 +10,7 @@ import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
 
+from samdyn.ensembles.networks import refuse_training
 from samdyn.plot.style import COLORS
 from samdyn.plot.trajectory import _members
 
@@ -114,6 +115,7 @@ def _check(found: Any, phases: Any) -> None:
             raise TypeError(
                 f"{name} must be a result of samdyn.{maker}, got a {type(given).__name__}"
             )
+        refuse_training(name, given, "draw what it recorded with plot.training")
         if key not in given:
             raise ValueError(f"{name} must be a result of samdyn.{maker}; it has no {key!r}")
     if phases is not None and np.any((phases["start"] < 0) & phases["fit"].notnull().any("time")):

@@ -9,6 +9,7 @@ import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
 
+from samdyn.ensembles.networks import refuse_training
 from samdyn.plot.style import COLORS, DASHES, axes_or_new
 
 _MOST_LABELS = 12
@@ -150,6 +151,7 @@ def _over_time(run: xr.Dataset, variable: str) -> tuple[xr.DataArray, str]:
 def _require_record(run: Any) -> None:
     if not isinstance(run, xr.Dataset):
         raise TypeError(f"run must be a result of samdyn.simulate, got a {type(run).__name__}")
+    refuse_training("run", run, "draw what it recorded with plot.training")
     if "time" not in run.dims or "w" not in run:
         raise ValueError("nothing was recorded; run simulate with record=, for example record=10")
 

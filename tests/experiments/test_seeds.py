@@ -20,6 +20,16 @@ def test_the_mean_has_students_interval():
     np.testing.assert_allclose(found.high, high, rtol=1e-12)
 
 
+def test_seeds_that_are_not_known_do_not_count():
+    known, holed = seeds([1.0, 2.0, 3.0]), seeds([1.0, 2.0, 3.0, np.nan, np.nan])
+    for one, other in zip(mean(known), mean(holed), strict=True):
+        assert float(one) == float(other)
+    base, best = seeds([9.0, 8.0, 9.5, 9.0, 8.8]), seeds([0.1, 0.2, 0.3, 0.1, np.nan])
+    some = [values.isel(seed=slice(0, 3)) for values in (holed, base, best)]
+    for one, other in zip(gap_closed(holed, base, best), gap_closed(*some), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-12)
+
+
 def test_one_seed_has_no_interval():
     with pytest.raises(ValueError, match="at least 2 seeds, got 1"):
         mean(seeds([1.0]))

@@ -1,6 +1,8 @@
 """Networks trained together: the same as one after the other, but for rounding."""
 
 import json
+import random
+import sys
 
 import numpy as np
 import pytest
@@ -11,7 +13,7 @@ torch = pytest.importorskip("torch")
 from torch import nn  # noqa: E402
 
 import samdyn as sd  # noqa: E402
-from samdyn.networks import choice, traced  # noqa: E402
+from samdyn.networks import checkpoint, choice, traced  # noqa: E402
 from samdyn.networks.data.data import Data  # noqa: E402
 from samdyn.networks.models import mlp  # noqa: E402
 from samdyn.networks.problem import Samples  # noqa: E402
@@ -134,6 +136,113 @@ def test_an_array_of_switches_is_a_dimension(unit):
     np.testing.assert_array_equal(always.final, each.final.sel(switch=0))
 
 
+class Remembers(nn.Module):
+    """A running mean that each pass replaces by a new tensor."""
+
+    def __init__(self):
+        super().__init__()
+        self.line = nn.Linear(2, 3)
+        self.register_buffer("seen", torch.ones(3))
+
+    def forward(self, x):
+        said = self.line(x)
+        if self.training:
+            self.seen = 0.9 * self.seen + 0.1 * said.detach().abs().mean(dim=0)
+        return said / (0.1 + self.seen)
+
+
+def test_buffers_that_a_pass_replaces_are_kept():
+    several, each = both(sd.SAM(lr=0.1, rho=RHOS), model=Remembers(), epochs=4)
+    assert_close(several, each)
+    assert (abs(each.final_buffers - 1) > 0.01).all()
+    alone = run(sd.SAM(lr=0.1, rho=RHOS[1]), model=Remembers(), epochs=4, seed=7, together=False)
+    np.testing.assert_array_equal(alone.final, each.final.sel(seed=7, rho=RHOS[1]))
+    # by hand, with one pass a step that counts
+    net, gd = Remembers().double(), sd.GD(lr=0.1)
+    start = torch.cat([p.detach().reshape(-1) for p in net.parameters()])
+    found = run(gd, model=net, epochs=3, seed=1, start=start, batch_size=42, together=False)
+    optimiser = torch.optim.SGD(net.parameters(), lr=0.1)
+    for _ in range(3):
+        optimiser.zero_grad()
+        loss = nn.functional.cross_entropy(net(DATA.train.inputs.double()), DATA.train.targets)
+        loss.backward()
+        optimiser.step()
+    np.testing.assert_allclose(found.final_buffers, net.seen, rtol=1e-12)
+
+
+def test_modes_of_modules_are_one_policy():
+    """All are in training mode, unless ``train`` itself is overridden."""
+
+    class Frozen(nn.Sequential):
+        def train(self, mode=True):
+            super().train(mode)
+            self[1].eval()
+            return self
+
+    mixed = nn.Sequential(*NORMED)
+    mixed[1].eval()
+    for model, moves in ((mixed, True), (Frozen(*NORMED), False)):
+        several, each = both(sd.SAM(lr=0.1, rho=RHOS), model=model, epochs=3, batch_size=14)
+        assert_close(several, each)
+        assert bool((each.final_buffers[..., -1] > 0).all()) == moves
+
+
+def test_an_algorithm_that_looks_at_a_swept_number_is_trained_one_by_one(monkeypatch):
+    @sd.algorithm
+    def branching(grad, w, *, lr, clip):
+        g = grad(w)
+        return w - lr * (2 * g if clip > 0.05 else g)
+
+    monkeypatch.setattr(choice, "WORTHWHILE", 0.0)
+    monkeypatch.setattr(choice, "_FIRST_USE", 0.0)
+    algorithm = branching(lr=0.1, clip=np.array([0.01, 0.1]))
+    found = run(algorithm, seed=[0, 1, 2, 3], together=None)
+    (chosen,) = json.loads(found.attrs["together"])
+    assert not chosen["together"]
+    assert "vmap cannot take a step" in chosen["because"]
+    with pytest.raises(ValueError, match="together=True is not possible: vmap cannot"):
+        run(algorithm, seed=[0, 1, 2, 3], together=True)
+
+
+def test_long_trainings_are_written_down(monkeypatch):
+    written = []
+    line = traced.Traced._line
+
+    def watched(self, given):
+        made = line(self, given)
+        written.append(made is not self._function)
+        return made
+
+    monkeypatch.setattr(traced.Traced, "_line", watched)
+    run(sd.SAM(lr=0.1, rho=RHOS), epochs=120, batch_size=21, together=True)
+    assert written == [True]
+
+
+def test_batch_norm_has_the_same_bits_with_a_checkpoint_and_an_array_of_switches(
+    tmp_path, monkeypatch
+):
+    late = sd.Switch([(0, sd.GD(lr=0.1)), ([7, 33, 50], sd.SAM(lr=0.1, rho=0.1))])
+    options = {"model": NORMED, "epochs": 20, "batch_size": 12, "together": True, "drop_last": True}
+    plain = run(late, **options)
+    monkeypatch.setattr(checkpoint.Keeper, "seconds", 0.0)
+    kept = run(late, **options, checkpoint=tmp_path)
+    xr.testing.assert_equal(plain, kept)
+
+
+def test_random_numbers_of_others_are_refused():
+    class Shaken(nn.Module):
+        def __init__(self, draw):
+            super().__init__()
+            self.line, self.draw = nn.Linear(2, 3), draw
+
+        def forward(self, x):
+            return self.line(x) * self.draw()
+
+    for draw in (lambda: random.random(), lambda: np.random.rand()):  # noqa: NPY002
+        with pytest.raises(ValueError, match="model must draw its random numbers from torch"):
+            run(sd.GD(lr=0.1), model=Shaken(draw))
+
+
 def test_epochs_of_one_minibatch_are_switched_recorded_and_counted_like_others():
     gd, sam = sd.GD(lr=0.1, momentum=0.9), sd.SAM(lr=0.1, rho=RHOS, momentum=0.9)
     late = sd.Switch([(0, gd), ([3, 40, 71], sam)], unit="epoch")
@@ -191,13 +300,11 @@ class Pulled:
     """An augmentation during which somebody presses Ctrl-C."""
 
     def __init__(self, at=None):
-        self.left = at
+        self.left = iter(range(sys.maxsize if at is None else at))  # not part of what it does
 
     def __call__(self, inputs, generator):
-        if self.left is not None:
-            self.left -= 1
-            if self.left < 0:
-                raise KeyboardInterrupt
+        if next(self.left, None) is None:
+            raise KeyboardInterrupt
         return inputs
 
     def __repr__(self):

@@ -1,5 +1,6 @@
 """Checkpoints: a training that was cut off ends at the same bits as one that was not."""
 
+import itertools
 import os
 import signal
 import subprocess
@@ -35,17 +36,23 @@ def network():
         )
 
 
+def plug(at, how):
+    for _ in itertools.count() if at is None else range(at):
+        yield
+    raise how
+
+
 class Pulled:
-    """An augmentation during which somebody pulls the plug, at a batch."""
+    """An augmentation during which somebody pulls the plug, at a batch.
+
+    When, stands in a generator: that does not count as what the augmentation does.
+    """
 
     def __init__(self, at=None, how=KeyboardInterrupt):
-        self.left, self.how = at, how
+        self.plug = plug(at, how)
 
     def __call__(self, inputs, generator):
-        if self.left == 0:
-            raise self.how
-        if self.left is not None:
-            self.left -= 1
+        next(self.plug)
         return inputs + 0.01 * torch.randn(inputs.shape, generator=generator)
 
     def __repr__(self):
@@ -158,12 +165,10 @@ def test_a_process_that_is_killed_loses_only_what_was_not_yet_written(tmp_path):
         from samdyn.networks import checkpoint
         import test_training_resume as here
         checkpoint.Keeper.seconds = 0.0
-        class Killed(here.Pulled):
-            def __call__(self, inputs, generator):
-                if self.left == 0:
-                    os.kill(os.getpid(), signal.SIGKILL)
-                return super().__call__(inputs, generator)
-        here.run(checkpoint=sys.argv[1], augment=Killed(25))
+        class Killed(Exception):
+            def __init__(self):
+                os.kill(os.getpid(), signal.SIGKILL)
+        here.run(checkpoint=sys.argv[1], augment=here.Pulled(25, Killed))
     """
     code = textwrap.dedent(program)
     folder = os.path.dirname(__file__)

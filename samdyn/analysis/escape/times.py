@@ -13,6 +13,7 @@ import xarray as xr
 from samdyn.analysis.escape.survival import EscapeTimes
 from samdyn.analysis.escape.sweep import EscapeSweep
 from samdyn.ensembles.events import REASONS
+from samdyn.ensembles.networks import refuse_training
 from samdyn.ensembles.recipe import EVENTS
 
 _ENDINGS = ("escaped", "reached", "converged", "diverged")
@@ -155,6 +156,11 @@ def _bridged(run: xr.Dataset) -> bool:
 def _check(run: Any, event: str, never: Sequence[str]) -> None:
     if not isinstance(run, xr.Dataset):
         raise TypeError(f"run must be a result of samdyn.simulate, got a {type(run).__name__}")
+    refuse_training(
+        "run", run, "the escape of networks from a minimum is found in their losses by "
+        "samdyn.two_phase, or with Kaplan and Meier's curves from your own times by "
+        "samdyn.EscapeTimes"
+    )  # fmt: skip
     missing = {"reason", "steps", "initial"} - set(map(str, run.variables))
     if missing or "recipe" not in run.attrs:
         lacks = ", ".join(sorted(missing)) or "the attribute recipe"

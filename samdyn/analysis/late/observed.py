@@ -12,6 +12,7 @@ from samdyn.analysis.edges.stability import edge_of_stability
 from samdyn.analysis.late.recipe import along, laid_along, maps_of, of_one
 from samdyn.analysis.late.series import switch_of
 from samdyn.analysis.minimizers.distances import along_and_across
+from samdyn.ensembles.networks import refuse_training
 from samdyn.losses.loss import Loss
 from samdyn.systems.base import System
 from samdyn.systems.map import Map
@@ -134,6 +135,10 @@ def diagnostics(
 def _check(run: Any) -> None:
     if not isinstance(run, xr.Dataset):
         raise TypeError(f"run must be a result of samdyn.simulate, got a {type(run).__name__}")
+    refuse_training(
+        "run", run, "what it measures of networks is asked for there, with "
+        'track=["top_eigenvalue", "gradient_alignment"], and looked at with plot.training'
+    )  # fmt: skip
     if "time" not in run.dims or "w" not in run:
         raise ValueError("nothing was recorded; run simulate with record=, for example record=10")
 

@@ -8,7 +8,9 @@ import xarray as xr
 
 from samdyn.analysis.late.gathering import gathered, phases_of
 from samdyn.analysis.late.pooled import pooled
-from samdyn.analysis.late.series import series_of
+from samdyn.analysis.late.series import Series, series_of
+from samdyn.analysis.late.training import over_steps, without_loss
+from samdyn.ensembles.networks import is_training
 from samdyn.numbers import checked_number
 
 
@@ -42,21 +44,25 @@ def two_phase(
     Parameters
     ----------
     run : Dataset or DataArray
-        A result of `samdyn.simulate` with ``record=``, or any losses over ``time``. Each particle
-        is looked at by itself, as far as it ran.
+        A result of `samdyn.simulate` with ``record=``, of `samdyn.networks.train`, or any losses
+        over ``time``. Each particle is looked at by itself, as far as it ran. Of networks the
+        loss is ``train_loss``, and ``time`` counts steps, of which all must have taken the same
+        number by each epoch; one that diverged has no phases.
     after : int, optional
         The step after which the phases are looked for. Default: the last switch, else 0.
     over : str or sequence of str, optional
-        Dimensions, as a rule "particle", over which the loss is averaged first: the rates are
-        those of E L, which the theorems are on, and intervals come from how the particles
-        differ (jackknife; of at least 3). The rate of E L is above that of a typical particle,
-        ``typical_rate``, the mean of the particles' own. Particles that were never switched are
-        left out. If an event switched the others at different steps, each is averaged from its
-        own switch on: ``time``, ``end`` and the stretch then count from there, ``start`` is -1,
-        and the mean goes as far as the record of the last that was switched.
+        Dimensions, as a rule "particle" (of networks "seed"), over which the loss is averaged
+        first: the rates are those of E L, which the theorems are on, and intervals come from how
+        the particles differ (jackknife; of at least 3). The rate of E L is above that of a typical
+        particle, ``typical_rate``, the mean of the particles' own. Particles that were never
+        switched are left out, and so are networks that diverged. If an event switched the others
+        at different steps, each is averaged from its own switch on: ``time``, ``end`` and the
+        stretch then count from there, ``start`` is -1, and the mean goes as far as the record of
+        the last that was switched.
     floor : float, default 0
         The least value that the loss can have, above which it grows exponentially. A loss may
-        be below by 1e-9 of the largest recorded, which is rounding; see Notes.
+        be below by 1e-9 of the largest recorded, which is rounding. To be given where the
+        minimum that is left has a loss that is not 0, as most of a network's; see Notes.
     factor : float, default 2
         A phase counts as absent if the loss rises, or falls, by less.
     level : float, default 0.95
@@ -65,22 +71,24 @@ def two_phase(
     Returns
     -------
     xarray.Dataset
-        Over the dimensions of the particles: ``start`` (the switch; -1 where it never came, or
-        not at one step),
-        ``escapes``, ``end``, ``escape_rate`` of log L per step, ``multiplier`` = exp(rate/2), by
-        which the distance from the minimum grows as L ~ m^(2t); ``converges``,
+        Over the dimensions of the particles: ``start`` (the switch; -1 where it never came, not at
+        one step, or the network diverged), ``escapes``, ``end``, ``escape_rate`` of log L per
+        step, ``multiplier`` = exp(rate/2), by which the distance from the minimum grows as
+        L ~ m^(2t); ``converges``,
         ``convergence_rate``, ``convergence_misfit``, ``plateau``, ``drift``; with a
         dimension ``bound`` (low, high) ``escape_interval``, ``multiplier_interval``,
         ``convergence_interval`` and ``escape_stretch``; over ``time`` the fitted loss,
         ``fit``. What belongs to an absent phase is NaN, ``end`` -1. With ``over`` also
-        ``typical_rate``, ``typical_interval`` and ``averaged``, the number of particles.
+        ``typical_rate``, ``typical_interval`` and ``averaged``, the number of particles. Of
+        networks also ``diverged``, whether each did, with ``over`` how many, and the coordinate
+        ``epoch`` beside ``time``.
 
     Raises
     ------
     TypeError, ValueError
         If nothing was recorded, a loss is below the floor by more than rounding, an argument is
-        out of range, or particles switched at different steps were not recorded at even steps
-        and at each switch.
+        out of range, particles switched at different steps were not recorded at even steps
+        and at each switch, or networks took different numbers of steps by an epoch.
 
     Notes
     -----
@@ -100,6 +108,14 @@ def two_phase(
     apart the two drifts lead in the second half. It is 0 for an exponential, with a plateau or
     not, and 0.25 and more for 1/(1 + s/100) from 400 to 4,000 steps. Above 0.2 do not trust the
     rate, unless its interval is as wide: noise makes the halves differ too.
+
+    What grows exponentially is the loss above that of the minimum, L - L*. If L* is not 0, as
+    that of a network with squared errors of 0.08, log L hardly rises until L - L* is as large
+    as L*: the rate is then too low, by the factor (L - L*)/L, and an escape that ends below
+    ``factor`` times L* is not seen. Give ``floor=`` the loss L* before the switch. If the loss
+    falls below that afterwards, as it does in a better minimum, cut the run at the loss's maximum
+    (``run.isel(epoch=slice(0, k))``) for the escape, and look at convergence with a lower floor.
+    Minibatch noise that is no smaller than L - L* hides a rate whatever the floor is.
 
     A mean loss over data is a difference of larger numbers and known to some 1e-16 of these, no
     better. Where recorded losses are at the floor, or below it, rounding is taken to reach four
@@ -122,8 +138,21 @@ def two_phase(
         raise ValueError(f"factor must be above 1, got {factor}")
     if not 0 < checked_number("level", level) < 1:
         raise ValueError(f"level must be between 0 and 1, got {level}")
-    series = series_of(run, after, floor)
-    if over is None:
-        found = [phases_of(known, factor, level) for known in series.each()]
-        return gathered(series.loss, series.start, found, floor, level, factor)
-    return pooled(series, over, floor, factor, level)
+    if not is_training(run):
+        return _phases(series_of(run, after, floor), over, floor, factor, level)
+    losses = over_steps(run)
+    series = series_of(losses, after, floor, without_loss(losses))
+    found = _phases(series, over, floor, factor, level)
+    diverged = losses["diverged"]
+    if over is not None:
+        diverged = diverged.sum(over).assign_attrs(long_name="networks that diverged", units="1")
+    return found.assign(diverged=diverged)
+
+
+def _phases(
+    series: Series, over: str | Sequence[str] | None, floor: float, factor: float, level: float
+) -> xr.Dataset:
+    if over is not None:
+        return pooled(series, over, floor, factor, level)
+    found = [phases_of(known, factor, level) for known in series.each()]
+    return gathered(series.loss, series.start, found, floor, level, factor)

@@ -44,6 +44,8 @@ def pooled(
     losses = flat.values if len(steps) < 2 else since(flat["time"].values, flat.values, starts)
     mean = flat.isel(member=0, drop=True).copy()
     if len(steps) > 1:
+        beside = [name for name, x in mean.coords.items() if "time" in x.dims and name != "time"]
+        mean = mean.drop_vars(beside)  # such as epochs, which are each particle's own
         mean = mean.assign_coords(time=mean["time"] - mean["time"][0])
     found, typical, counts = [], [], []
     for place in np.ndindex(mean.shape[:-1]):
@@ -72,7 +74,7 @@ def since(time: np.ndarray, losses: np.ndarray, starts: np.ndarray) -> np.ndarra
     if np.ptp(every) != 0 or np.any((starts[starts >= 0] - time[0]) % every[0] != 0):
         raise ValueError(
             "over averages particles step by step, and these were switched at different steps; "
-            "run simulate with record=1, so that each switch is recorded, or leave over out"
+            "record every step (simulate with record=1), or leave over out"
         )
     places = np.arange(len(time)) + np.maximum(starts - time[0], 0)[..., None] // every[0]
     moved = np.take_along_axis(losses, np.minimum(places, len(time) - 1), axis=-1)

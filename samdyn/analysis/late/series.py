@@ -71,8 +71,15 @@ def known_of(time: np.ndarray, values: np.ndarray, rounding: float) -> Known:
     return Known(time[known], y, float(before))
 
 
-def series_of(run: xr.Dataset | xr.DataArray, after: int | None, floor: float) -> Series:
+def series_of(
+    run: xr.Dataset | xr.DataArray,
+    after: int | None,
+    floor: float,
+    without: xr.DataArray | None = None,
+) -> Series:
     """The losses of a run from its last switch on, or from a given step.
+
+    What ``without`` marks has no loss at all, and counts as never switched.
 
     Raises
     ------
@@ -81,10 +88,15 @@ def series_of(run: xr.Dataset | xr.DataArray, after: int | None, floor: float) -
     """
     loss = run if isinstance(run, xr.DataArray) else _recorded(run)
     if "time" not in loss.dims:
-        raise ValueError("run must hold the loss over time; run simulate with record=1")
+        raise ValueError(
+            f"run must hold the loss over time, got dimensions {loss.dims}; record it with "
+            "simulate(…, record=1), or give a whole result of samdyn.networks.train"
+        )
     loss = loss.transpose(..., "time").astype(float)
     known = loss.where(np.isfinite(loss))
-    rounding = rounding_of(known.values[np.isfinite(known.values)], floor)
+    finite = known.values[np.isfinite(known.values)]
+    missing = not finite.size and without is not None and bool(without.all())
+    rounding = 0.0 if missing else rounding_of(finite, floor)
     start = switch_of(run)
     if after is not None:
         last = int(loss["time"].values[-1])
@@ -93,6 +105,8 @@ def series_of(run: xr.Dataset | xr.DataArray, after: int | None, floor: float) -
                 f"after must be a step before the last recorded one, {last}; got {after}"
             )
         start = xr.full_like(start, after)
+    if without is not None:
+        start = start.where(~without, -1)
     above = known - floor
     above = above.where(~(above <= rounding), 0.0)
     values = above.where((loss["time"] >= start) & (start >= 0))

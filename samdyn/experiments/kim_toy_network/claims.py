@@ -72,15 +72,17 @@ def _on_the_line(runs: Runs, net: Network) -> list[Claim]:
             ),
         ),
         Claim(
-            "full-batch un-normalised SAM: the saddle (0, 0.5) attracts from rho = -1/l1",
+            "full-batch un-normalised SAM: the saddle (0, 0.5) attracts from rho = -1/lambda_1, "
+            "with lambda_1 the Hessian's negative eigenvalue there",
             f"{theory:.10g}",
             f"{found:.10g}; runs cross 0 at {_crossing(rates.sel(batch_size=SAMPLES)):.4f}",
             abs(found / theory - 1) < 1e-9
             and abs(_crossing(rates.sel(batch_size=SAMPLES)) / theory - 1) < 0.01,
         ),
         Claim(
-            "minibatches: abs(w1) grows by the mean of log abs(1 - lr h (1 + rho h)) over all "
-            f"minibatches' curvatures h ({off.size} ensembles)",
+            "minibatches: abs(w1) grows by the mean of log abs(1 - lr h (1 + rho h)) a step, over "
+            "all minibatches, h being the curvature across the line of a minibatch's own loss "
+            f"({off.size} ensembles)",
             "within 4 standard errors",
             f"at most {float(np.max(off[:, :-1] / (allowed[:, :-1] / 4))):.1f} standard errors; "
             f"full batch {off[:, -1].max():.1g} off",
@@ -167,7 +169,8 @@ def _drifts(runs: Runs, net: Network, plain: xr.Dataset) -> list[Claim]:
     return [
         Claim(
             "stuck SAM drifts along the line, to saddles ever steeper, by the gradient at "
-            "(rho, w2): 2 lr rho^2 (c - m4 rho^2 w2) a step; gain of w2 over that (rho >= 0.1)",
+            "(rho, w2): 2 lr rho^2 (c - m4 rho^2 w2) a step, where c = mean of x^2 y and m4 = mean "
+            "of x^4 over the samples; gain of w2 over that (rho >= 0.1)",
             "1 within 0.05 (medians)",
             ", ".join(f"{ratio:.3f}" for ratio in ratios),
             all(abs(ratio - 1) < 0.05 for ratio in ratios),

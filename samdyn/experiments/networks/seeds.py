@@ -33,11 +33,11 @@ def mean(values: xr.DataArray, dim: str = "seed", confidence: float = 0.95) -> I
     Parameters
     ----------
     values : DataArray
-        At least two seeds along ``dim``.
+        At least two seeds along ``dim``; those that are NaN are left out.
     """
+    n = _enough(values, dim)
     middle = values.mean(dim)
-    half = _student(values.sizes[dim], confidence) * values.std(dim, ddof=1)
-    half = half / np.sqrt(values.sizes[dim])
+    half = _student(n, confidence) * values.std(dim, ddof=1) / np.sqrt(n)
     return Interval(middle, middle - half, middle + half)
 
 
@@ -55,8 +55,9 @@ def gap_closed(
     B 16, 1954) is exact for normal differences; it is the whole line where the gap itself could
     be 0.
     """
-    a, b = base - values, base - best
-    n = b.sizes[dim]
+    known = values.notnull() & base.notnull() & best.notnull()
+    a, b = (base - values).where(known), (base - best).where(known)
+    n = _enough(b, dim)
     weight = _student(n, confidence) ** 2 / n
     am, bm = a.mean(dim), b.mean(dim)
     saa, sbb = a.var(dim, ddof=1) * weight, b.var(dim, ddof=1) * weight
@@ -64,13 +65,18 @@ def gap_closed(
     first, half, last = bm**2 - sbb, am * bm - sab, am**2 - saa
     root = np.sqrt(np.maximum(half**2 - first * last, 0.0))
     low, high = (half - root) / first, (half + root) / first
-    known = first > 0
-    return Interval(am / bm, low.where(known, -np.inf), high.where(known, np.inf))
+    certain = first > 0
+    return Interval(am / bm, low.where(certain, -np.inf), high.where(certain, np.inf))
 
 
-def _student(n: int, confidence: float) -> float:
+def _enough(values: xr.DataArray, dim: str) -> xr.DataArray:
+    n = values.count(dim)
+    if int(n.min()) < 2:
+        raise ValueError(f"an interval needs at least 2 seeds, got {int(n.min())}")
+    return n
+
+
+def _student(n: xr.DataArray, confidence: float) -> xr.DataArray:
     from scipy.stats import t
 
-    if n < 2:
-        raise ValueError(f"an interval needs at least 2 seeds, got {n}")
-    return float(t.ppf((1 + confidence) / 2, n - 1))
+    return n.copy(data=t.ppf((1 + confidence) / 2, n.values - 1))

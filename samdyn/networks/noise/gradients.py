@@ -46,7 +46,7 @@ def sample_gradients(
     Examples
     --------
     >>> from samdyn.networks.problem import Samples
-    >>> line = nn.Linear(1, 1, bias=False, dtype=torch.float64)
+    >>> line = torch.nn.Linear(1, 1, bias=False, dtype=torch.float64)
     >>> x = torch.tensor([[1.0], [2.0], [3.0]], dtype=torch.float64)
     >>> problem = Problem(line, Samples(x, 0 * x), "mse")
     >>> w = torch.tensor([0.5], dtype=torch.float64)
