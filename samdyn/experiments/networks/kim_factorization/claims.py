@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from math import comb
+
 import numpy as np
 import xarray as xr
 
-from samdyn.analysis.escape.logrank import logrank
 from samdyn.experiments.base import Claim, Runs
 from samdyn.experiments.networks.kim_factorization.measure import (
     ends_of,
@@ -143,7 +144,10 @@ def _count(marks: xr.DataArray) -> int:
 
 def _said(ends: xr.Dataset) -> str:
     """The typical step of those that left, of their logarithms the mean."""
-    steps = xr.apply_ufunc(np.log, ends.time.where(ends.left, drop=True))
+    left = ends.time.where(ends.left, drop=True)
+    if left.size < 2:  # too few for an interval
+        return ", ".join(f"{step:.0f}" for step in left.values) or "none"
+    steps = xr.apply_ufunc(np.log, left)
     value, low, high = (float(np.exp(one)) for one in mean(steps))
     return f"{value:.0f} ({low:.0f}, {high:.0f})"
 
@@ -190,6 +194,17 @@ def _small_batches(ends: xr.Dataset) -> Claim:
     )
 
 
+def _only_one_leaves(one: xr.Dataset, other: xr.Dataset) -> float:
+    """The p-value of McNemar's exact test, one-sided: more leave with the one than the other.
+
+    Runs of a seed share their initial weights, so they are paired. Of the seeds that leave with
+    one only, each would do so with either with probability 1/2.
+    """
+    ahead, behind = _count(one.left & ~other.left), _count(other.left & ~one.left)
+    n = ahead + behind
+    return sum(comb(n, k) for k in range(ahead, n + 1)) / 2**n
+
+
 def _together(ends: xr.Dataset) -> Claim:
     here = ends.sel(rho=_FREED)
     both = here.sel(batch_size=8, momentum=0.9)
@@ -197,16 +212,18 @@ def _together(ends: xr.Dataset) -> Claim:
         here.sel(batch_size=8, momentum=0.0),
         here.sel(batch_size=SAMPLES, momentum=0.9),
     ]
-    tests = [logrank(times_of(both), times_of(one)) for one in alone]
+    # both must be small, so that neither need be corrected for the other
+    p_values = [_only_one_leaves(both, one) for one in alone]
     return Claim(
         f"rho = {_FREED:g}: momentum 0.9 with B = 8 frees SAM, where neither alone does",
-        f"most of {SEEDS} leave, none of the others; log-rank p < 0.05",
+        f"most of {SEEDS} leave, none of the others; McNemar's exact test, seeds paired, "
+        "one-sided: p < 0.05 against either",
         f"{_count(both.left)}, at step {_said(both)}; "
         f"{_count(alone[0].left)} and {_count(alone[1].left)}; "
-        f"p = {tests[0].p_value:.1g}, {tests[1].p_value:.1g}",
+        f"p = {p_values[0]:.2g}, {p_values[1]:.2g} (two-sided twice that)",
         _count(both.left) > SEEDS / 2
         and not any(_count(one.left) for one in alone)
-        and all(test.p_value < 0.05 and test.statistic > 0 for test in tests),
+        and max(p_values) < 0.05,
     )
 
 

@@ -88,6 +88,10 @@ def _full(run: xr.Dataset, steepest: float) -> list[Claim]:
     small, large = (run.left.sel(kind=kind, rho=BATCH_RHO) for kind in ("step 0.1", "step 0.2"))
     wider = run.left.sel(kind="step 0.1", rho=0.3)
     blown = run.blown.sel(kind="step 0.5")
+    beyond = [
+        run.blown.sel(kind="step 0.1", rho=0.5),
+        run.blown.sel(kind="step 0.2", rho=[0.3, 0.5]),
+    ]
     return [
         Claim(
             "full batch, no momentum: SAM leaves later than GD, the more so once rho is above "
@@ -114,11 +118,12 @@ def _full(run: xr.Dataset, steepest: float) -> list[Claim]:
             and bool((plain.weights.sel(rho=early.rho) > 1).all()),
         ),
         Claim(
-            "who is stuck ends in that cycle: the gradient's length over that of the linear map, "
-            "lr l^2 rho/(2 - lr l), for rho = 0.2, 0.3, 0.5",
-            "1 for small rho; within 40 % at 0.2, and ever more above",
+            "who is stuck has at the end a gradient longer than that cycle's of the linear map, lr "
+            "l^2 rho/(2 - lr l), the least so at rho = 0.2: length over that, rho = 0.2, 0.3, 0.5",
+            "above 1 in every seed; below 1.4 at 0.2; on average more with larger rho",
             ", ".join(mean(one).said(".2f") for one in cycle),
-            bool((abs(cycle[0] - 1) < 0.4).all() and (cycle.mean("seed").diff("rho") > 0).all()),
+            bool((cycle > 1).all() and (cycle[0] < 1.4).all())
+            and bool((cycle.mean("seed").diff("rho") > 0).all()),
         ),
         Claim(
             f"momentum {KINDS['momentum'].momentum:g} at the same lr = {LR:g} frees rho = 0.2; 0.3 "
@@ -133,11 +138,15 @@ def _full(run: xr.Dataset, steepest: float) -> list[Claim]:
         ),
         Claim(
             "it is not momentum alone: without it a larger lr, 0.1 and 0.2, frees rho = 0.2; at "
-            "0.1 rho = 0.3 takes about as long, as the cycle's factors say",
-            "all seeds, sooner with 0.2; rho = 0.3 within 25 %",
-            f"step {mean(small).said('.0f')}, {mean(large).said('.0f')}; {mean(wider).said('.0f')}",
-            bool(small.notnull().all() and (large < small).all())
-            and bool(abs(wider.mean() / small.mean() - 1) < 0.25),
+            "0.1 rho = 0.3 takes about as long, as the cycle's factors say; at larger rho they "
+            "blow up",
+            "all seeds, sooner with 0.2; rho = 0.3 within 25 %; blown up: all 5 with lr = 0.1 at "
+            "rho = 0.5, all 10 with 0.2 at 0.3 and 0.5",
+            f"step {mean(small).said('.0f')}, {mean(large).said('.0f')}; "
+            f"{mean(wider).said('.0f')}; {int(beyond[0].sum())} and {int(beyond[1].sum())} blow up",
+            bool(small.notnull().all() and (large < small).all() and wider.notnull().all())
+            and bool(abs(wider.mean() / small.mean() - 1) < 0.25)
+            and all(bool((some > 0).all()) for some in beyond),
         ),
         Claim(
             "lr = 0.5 without momentum, the same lr/(1 - m), is no comparison",

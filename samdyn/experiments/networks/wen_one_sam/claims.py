@@ -122,12 +122,13 @@ def _factor(runs: Runs) -> Claim:
     """That most of this distance is the finite lr's factor."""
     limit, factored = (farthest(runs["full"], name) for name in ("limit", "factored"))
     share = mean((factored / limit).sel(lr=LR))
+    power = mean(slope(factored, "lr"))
     return Claim(
         f"full batch, lr = {LR:g}: the factor (1 - lr lambda_1/2)^-2 in the flow removes most of "
         "that distance; what is left does not fall with lr",
-        "less than half is left",
-        f"a share of {share.said()}; {_listed(factored, 'lr')}",
-        float(share.high) < 0.5,
+        "less than half is left; slope below 0.3, that of the whole being 1",
+        f"a share of {share.said()}; {power.said()}: {_listed(factored, 'lr')}",
+        float(share.high) < 0.5 and float(power.high) < 0.3,
     )
 
 

@@ -70,28 +70,35 @@ def _with_mse(run: xr.Dataset) -> list[Claim]:
             bool(kept.low > 0.5),
         ),
         Claim(
-            "not as in the paper: with MSE and clean labels SAM does not lower the test error",
-            "SAM's less SGD's, in points: not below 0",
+            "not as in the paper: with MSE and clean labels SAM throughout does not lower the test "
+            "error, it raises it",
+            "SAM's less SGD's, in points: by an interval above 0",
             f"{worse.said('.2f')}",
-            bool(worse.high > 0),
+            bool(worse.low > 0),
         ),
     ]
 
 
 def _with_decay(runs: Runs) -> list[Claim]:
     run = runs["decayed"]
-    late, before = (
-        closed(one, plan(one, "last", 10), "top_eigenvalue") for one in (run, runs["mse"])
+    constant = runs["mse"]
+    late, late_trace = (closed(run, plan(run, "last", 10), name) for name in _CURVATURES)
+    before, before_trace = (
+        closed(constant, plan(constant, "last", 10), name) for name in _CURVATURES
     )
-    alike = closed(runs["mse"], plan(runs["mse"], "last", 1), "top_eigenvalue")
+    one, one_trace = (closed(constant, plan(constant, "last", 1), name) for name in _CURVATURES)
     early, early_trace = (closed(run, plan(run, "first", 50), name) for name in _CURVATURES)
     return [
         Claim(
             "MSE, lr/10 from half time: SAM in the last 10 % of epochs closes less than with "
-            "constant lr: no more than one epoch of lr does, of the same sum of learning rates",
-            f"lambda_1: less than {before.said('.2f')}; {alike.said('.2f')}, within 0.25",
-            late.said(".2f"),
-            bool(late.high < before.low and abs(late.value - alike.value) < 0.25),
+            "constant lr; in lambda_1 about as much as one epoch of that, which has the same sum "
+            "of learning rates",
+            f"lambda_1 below {before.said('.2f')}, trace below {before_trace.said('.2f')}; "
+            f"lambda_1 within 0.25 of {one.said('.2f')}",
+            f"lambda_1 {late.said('.2f')}, trace {late_trace.said('.2f')}, of which one epoch of "
+            f"constant lr closes {one_trace.said('.2f')}",
+            bool(late.high < before.low and late_trace.high < before_trace.low)
+            and bool(abs(late.value - one.value) < 0.25),
         ),
         Claim(
             "MSE, lr/10 from half time: SAM in the first half closes the gap",

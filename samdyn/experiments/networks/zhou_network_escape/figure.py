@@ -37,9 +37,10 @@ def draw(runs: Runs) -> Figure:
     _draw_near(runs, axes[0, 1])
     _draw_usual(runs["late"], axes[1, 0])
     _draw_lines(runs, axes[1, 1])
+    push = NEAR_LR * runs["near_usam"].attrs["top"]
     titles = (
         "100 digits fitted to rounding, full-batch USAM",
-        f"100 digits nearly fitted by SGD, {NEAR_RUNS} runs",
+        rf"SGD's end on 100 digits, lr $\lambda_1$ = {push:.2f}, {NEAR_RUNS} runs",
         f"all digits, switch after {EPOCHS} epochs, {SEEDS} seeds",
         f"on lines between ends, {SEEDS} pairs each",
     )

@@ -58,11 +58,17 @@ def risen(loss: xr.DataArray) -> tuple[int, float]:
     return peak, float(np.log10(curve[peak] / curve[0]))
 
 
-def fit_of_mean(loss: xr.DataArray, phases: xr.Dataset) -> tuple[float, float, int, int]:
-    """Slope and R2 on the stretch that `two_phase` finds, and its first and last step."""
+def to_peak(loss: xr.DataArray) -> tuple[float, float]:
+    """Slope and R2 of the mean loss from the switch to its peak."""
+    rise = loss.isel(step=slice(0, risen(loss)[0] + 1))
+    return log_linear(rise.values, rise.step.values)
+
+
+def fit_of_mean(loss: xr.DataArray, phases: xr.Dataset) -> tuple[float, int, int]:
+    """The slope on the stretch that `two_phase` finds, and its first and last step."""
     first, last = (int(step) for step in phases.escape_stretch.values)
     here = loss.sel(step=slice(first, last))
-    return *log_linear(here.values, here.step.values), first, last
+    return log_linear(here.values, here.step.values)[0], first, last
 
 
 def barriers(lines: xr.Dataset) -> tuple[xr.DataArray, xr.DataArray]:
