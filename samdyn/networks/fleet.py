@@ -49,6 +49,7 @@ class Fleet:
         self._wish = None if together is None else bool(together)
         self._trainings, self._keepers = trainings, keepers
         self._hindrance = hindrance
+        self._built: dict[tuple[int, ...], Together] = {}
         self.choices: list[dict[str, Any]] = []
         """What was chosen for the networks of each kind, and why."""
         with quietly():
@@ -61,9 +62,9 @@ class Fleet:
         """
         interrupted = False
         for places in self._together:
-            several = self._of(places)
             with quietly():
-                several.run(bar)
+                self._of(places).run(bar)
+            del self._built[tuple(places)]
             yield from places
             interrupted = any(self._interrupted(place) for place in places)
             if interrupted:
@@ -78,7 +79,12 @@ class Fleet:
         return REASONS[self._trainings[place].now.reason] == "interrupted"
 
     def _of(self, places: Sequence[int]) -> Together:
-        return Together([self._trainings[k] for k in places], [self._keepers[k] for k in places])
+        """Those of some places; what a trial has written down of their steps is kept."""
+        key = tuple(places)
+        if key not in self._built:
+            trainings = [self._trainings[k] for k in key]
+            self._built[key] = Together(trainings, [self._keepers[k] for k in key])
+        return self._built[key]
 
     def _shared_out(self) -> tuple[list[Sequence[int]], list[int]]:
         """The places of those trained together, and of those one after the other."""
