@@ -1,8 +1,10 @@
 import numpy as np
 import pytest
 import xarray as xr
+from scipy.stats import binomtest
 
 from samdyn.experiments.networks.kim_factorization import setting
+from samdyn.experiments.networks.kim_factorization.claims import _only_one_leaves, _said
 from samdyn.experiments.networks.kim_factorization.measure import ends_of, first_step, times_of
 
 
@@ -53,3 +55,26 @@ def test_a_first_step_that_never_comes_is_nan():
     )
     assert first_step(holds).values[0] == 7
     assert np.isnan(first_step(holds).values[1])
+
+
+def marks(*counts):
+    """Ends of 6 seeds each: the first so many left, at steps 10, 20, …."""
+    steps = 10.0 * np.arange(1, 7)
+    for count in counts:
+        left = np.arange(6) < count
+        yield xr.Dataset({"left": ("seed", left), "time": ("seed", steps)})
+
+
+@pytest.mark.parametrize("ahead", [6, 5, 4, 0])
+def test_mcnemars_test_is_the_binomial_one(ahead):
+    one, other = marks(ahead, 0)
+    expected = binomtest(ahead, ahead, alternative="greater").pvalue if ahead else 1.0
+    assert _only_one_leaves(one, other) == pytest.approx(expected, rel=1e-12)
+    assert _only_one_leaves(one, one) == 1.0
+
+
+def test_steps_of_few_runs_are_said_without_an_interval():
+    none, one, two = marks(0, 1, 2)
+    assert _said(none) == "none"
+    assert _said(one) == "10"
+    assert _said(two).startswith("14 (")
