@@ -142,8 +142,7 @@ def draws_at_random(problem: Workbench) -> bool:
 
 def _foreign() -> tuple[object, ...]:
     """Where Python's and NumPy's own random numbers stand."""
-    _, keys, place, *_ = np.random.get_state()  # noqa: NPY002
-    return random.getstate(), keys.tobytes(), place  # type: ignore[attr-defined]
+    return random.getstate(), repr(np.random.get_state(legacy=False))  # noqa: NPY002
 
 
 @contextmanager
