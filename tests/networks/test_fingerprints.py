@@ -166,6 +166,7 @@ def _again(folder, code, helpers=HELPERS, **options):
             sys.modules["helpers"] = before
 
 
+@pytest.mark.slow
 def test_an_unchanged_training_is_taken_up_in_another_process(started):
     folder, said = started
     before = (folder / "kept" / "run.pt").stat().st_mtime_ns
