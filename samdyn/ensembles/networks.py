@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, TypeGuard
 
+import numpy as np
 import xarray as xr
 
 
@@ -37,3 +38,13 @@ def refuse_training(argument: str, given: Any, instead: str) -> None:
     """
     if is_training(given):
         raise ValueError(f"{argument} is a result of samdyn.networks.train; {instead}")
+
+
+def diverged(run: xr.Dataset) -> xr.DataArray:
+    """Of each network of a result of `samdyn.networks.train`, whether its training diverged."""
+    reason = run["reason"]
+    codes = np.atleast_1d(reason.attrs["flag_values"]).tolist()
+    words = str(reason.attrs["flag_meanings"]).split()
+    found = reason == codes[words.index("diverged")]
+    found.attrs = {"long_name": "whether training diverged", "units": "1"}
+    return found

@@ -80,16 +80,14 @@ class Together:
                 keeper.write(one.now)
 
     def _advance(self, several: Sequence[Training], until: int, bar: tqdm) -> None:
-        """Step until one of them has something to record, a file is to be written, or ``until``."""
+        """Step until so many batches have gone by, or a file is to be written."""
         first = several[0]
         phase, batches, steps = self._alike[first.now.phase], first.now.batches, 0
-        until = min(until, min(one.stop for one in several))
-        most = min(one.steps_to_go for one in several)
         state = stacked([one.now.state for one in several])
         numbers = Numbers([one.task.numbers[one.now.phase] for one in several], state.w)
         source = Batches([one.task.order for one in several])
         try:
-            while batches < until and steps < most:
+            while batches < until:
                 samples = [source.batch(batches + k) for k in range(self._taken[phase])]
                 scaled = first.task.schedule is not None
                 given = numbers.scaled("lr", first.factor(batches)) if scaled else numbers

@@ -60,6 +60,11 @@ class Workbench(Problem):
         self._flat = torch.cat([p.detach().reshape(-1) for p in self._trained_list])
         self._lay_out(self._flat)
         self._own_buffers = dict(self.model.named_buffers())
+        paths = {name: name.rpartition(".") for name in self._own_buffers}
+        self._homes = {
+            name: (self.model.get_submodule(path)._buffers, entry)
+            for name, (path, _, entry) in paths.items()
+        }
         self._forward: Any = torch.compile(self.model) if compile else self.model
 
     def batch_grad(
@@ -89,11 +94,10 @@ class Workbench(Problem):
     def _hand_back(self, buffers: Buffers | None) -> None:
         """Copy what has become of the buffers, whether a pass changed or replaced them."""
         for name, mine in self._own_buffers.items():
-            path, _, entry = name.rpartition(".")
-            module = self.model.get_submodule(path)
+            home, entry = self._homes[name]
             if buffers is not None:
-                buffers[name].copy_(module._buffers[entry].detach())  # type: ignore[union-attr]
-            module._buffers[entry] = mine
+                buffers[name].copy_(home[entry].detach())  # type: ignore[union-attr]
+            home[entry] = mine
 
     def _lay_out(self, w: Tensor) -> None:
         """Make the model's weights views of a flat tensor."""

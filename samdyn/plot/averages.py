@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import xarray as xr
 
+from samdyn.ensembles.networks import diverged
 from samdyn.notation import LATEX
 from samdyn.plot.labels import plain, symbol
 
@@ -55,13 +56,13 @@ def line_of(
     """
     part = run.isel({dim: k for dim, k in place.items() if dim in run.dims})
     values = part[name].transpose(*drawn, "epoch").values.reshape(-1, run.sizes["epoch"])
-    steps, diverged, switched = _aside(part, drawn)
+    steps, gone, switched = _aside(part, drawn)
     label = ", ".join(_label(part, dim) for dim in told if dim in part.coords)
-    if drawn and diverged.any():
-        said = f"{diverged.sum()} of {len(values)} diverged"
+    if drawn and gone.any():
+        said = f"{gone.sum()} of {len(values)} diverged"
         label = f"{label} ({said})" if label else said
-    lost = not drawn and bool(diverged.any())
-    counted = np.isfinite(values).any(axis=1) & (not drawn or ~diverged)
+    lost = not drawn and bool(gone.any())
+    counted = np.isfinite(values).any(axis=1) & (not drawn or ~gone)
     if not counted.any():
         return Line(np.empty(0), np.empty(0), np.empty(0), label, np.empty(0), lost)
     whole = np.isfinite(values[counted]).all(axis=0)
@@ -98,14 +99,12 @@ def _aside(part: xr.Dataset, drawn: list[str]) -> tuple[np.ndarray, np.ndarray, 
     like = part["train_loss"].isel(epoch=0, drop=True)
     n = like.size
     steps = part["step"].broadcast_like(part["train_loss"]).transpose(*drawn, "epoch")
-    diverged, switched = np.zeros(n, bool), np.empty((n, 0))
+    lost, switched = np.zeros(n, bool), np.empty((n, 0))
     if "reason" in part:
-        words = str(part["reason"].attrs["flag_meanings"]).split()
-        codes = np.atleast_1d(part["reason"].attrs["flag_values"])
-        diverged = part["reason"].values.reshape(-1) == codes[words.index("diverged")]
+        lost = diverged(part).values.reshape(-1)
     if "switched" in part:
         switched = part["switched"].transpose(*drawn, "later_phase").values.reshape(n, -1)
-    return steps.values.reshape(n, -1), diverged, switched
+    return steps.values.reshape(n, -1), lost, switched
 
 
 def _moments(run: xr.Dataset, steps: np.ndarray, x: str) -> np.ndarray:

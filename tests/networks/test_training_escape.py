@@ -6,8 +6,6 @@ import pytest
 torch = pytest.importorskip("torch")
 
 import samdyn as sd  # noqa: E402
-from samdyn.networks.models import initialised, mlp  # noqa: E402
-from samdyn.networks.problem import Problem, Samples  # noqa: E402
 from samdyn.networks.training import train  # noqa: E402
 
 N = 20
@@ -15,16 +13,8 @@ ASIDE = 1e-8
 
 
 @pytest.fixture(scope="module")
-def interpolated():
-    """A network whose loss is 0, with its top eigenpair: it learns what it says itself."""
-    net = initialised(mlp(3, 16, 1, activation="tanh").double(), 0)
-    draw = torch.Generator().manual_seed(0)
-    inputs = torch.randn(N, 3, generator=draw, dtype=torch.float64)
-    problem = Problem(net, Samples(inputs, net(inputs).detach()), "mse")
-    w = problem.start()
-    hessian = torch.stack([problem.hvp(w, e) for e in torch.eye(len(w), dtype=w.dtype)])
-    values, vectors = torch.linalg.eigh(hessian)
-    return problem, values[-1].item(), vectors[:, -1]
+def interpolated(self_taught):
+    return self_taught(16, N)
 
 
 def escape(interpolated, share, epochs, **options):

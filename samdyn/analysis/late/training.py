@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import xarray as xr
 
-_DIVERGED = "diverged"
+from samdyn.ensembles.networks import diverged
 
 
 def over_steps(run: xr.Dataset) -> xr.Dataset:
@@ -34,11 +34,11 @@ def over_steps(run: xr.Dataset) -> xr.Dataset:
     kept = np.flatnonzero(steps >= 0)[first]
     loss = run["train_loss"].isel(epoch=kept).rename(epoch="time")
     epochs = loss["time"].values
-    diverged = _diverged(run)
-    loss = loss.where(~diverged).assign_coords(time=time)
+    lost = diverged(run)
+    loss = loss.where(~lost).assign_coords(time=time)
     loss = loss.assign_coords(epoch=("time", epochs))
     loss["time"].attrs = {"long_name": "steps taken", "units": "step"}
-    found = xr.Dataset({"loss": loss, _DIVERGED: diverged})
+    found = xr.Dataset({"loss": loss, "diverged": lost})
     if "switched" in run:
         found["switched"] = run["switched"].rename(later_phase="phase")
     return found
@@ -64,12 +64,3 @@ def _common_steps(run: xr.Dataset) -> np.ndarray:
             f"these differ along {', '.join(apart)}; choose with run.sel({choice})"
         )
     return most.fillna(-1).transpose("epoch").values.astype(int)
-
-
-def _diverged(run: xr.Dataset) -> xr.DataArray:
-    reason = run["reason"]
-    codes = np.atleast_1d(reason.attrs["flag_values"]).tolist()
-    words = str(reason.attrs["flag_meanings"]).split()
-    found = reason == codes[words.index(_DIVERGED)]
-    found.attrs = {"long_name": "whether training diverged", "units": "1"}
-    return found

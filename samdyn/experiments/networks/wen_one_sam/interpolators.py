@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.func import grad, jacrev
 
 from samdyn.networks import Problem
+from samdyn.networks.losses import differences
 
 _NEWTON = 30
 _FITTED = 1e-10
@@ -28,10 +29,10 @@ def residuals(problem: Problem) -> Residuals:
     """The function from weights (d,) to what outputs differ from targets by, (n,)."""
     inputs, targets = problem.samples
 
-    def differences(w: Tensor) -> Tensor:
-        return (problem.outputs(w, inputs) - targets).flatten()
+    def left(w: Tensor) -> Tensor:
+        return differences(problem.outputs(w, inputs), targets).flatten()
 
-    return differences
+    return left
 
 
 def projected(problem: Problem, w: Tensor) -> Tensor:
